@@ -1,0 +1,1 @@
+"""Kratos for Python: microservices from one contract, over HTTP and gRPC."""

@@ -1,0 +1,228 @@
+"""The call: one flight of an operation, with everything that middleware and handlers may ask about it.
+
+Middleware and handlers never see a transport. What they need to know of the wire (peer, headers, deadline) is a field
+of the call, whichever protocol brought it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from types import MappingProxyType
+from typing import Any, Final, Literal, Protocol
+
+from kratos.errors import Error
+from kratos.metadata import Metadata
+from kratos.operation import AnyOperation
+
+__all__ = ["AppInfo", "Call", "Limit", "Peer", "Reply", "current_call"]
+
+Limit = Literal["client", "server", "method"]
+"""Whose time limit a deadline comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppInfo:
+    """Who is serving.
+
+    Attributes:
+        name: The service name, as registered.
+        version: The version of the service.
+        id: Unique per process.
+        metadata: Facts published with the instance.
+        endpoints: URLs such as ``grpc://10.0.0.7:9000``; known once the servers have started.
+    """
+
+    name: str = ""
+    version: str = ""
+    id: str = ""
+    metadata: Mapping[str, str] = field(default=MappingProxyType({}))
+    endpoints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of the connection.
+
+    Attributes:
+        address: ``10.0.0.7:52114``, ``[::1]:52114``, ``unix:/run/app.sock``; empty if unknown.
+    """
+
+    address: str = ""
+
+
+UNKNOWN_PEER: Final = Peer()
+
+
+class Reply:
+    """What goes back beside the message. A unary caller passes one as ``reply=Reply()`` to receive it.
+
+    Attributes:
+        status: The HTTP status; None is 200. gRPC has no use for it.
+    """
+
+    __slots__ = ("_headers", "_trailers", "status")
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self._headers: Metadata | None = None
+        self._trailers: Metadata | None = None
+
+    @property
+    def headers(self) -> Metadata:
+        """Reply headers (gRPC: initial metadata)."""
+        if self._headers is None:
+            self._headers = Metadata()
+        return self._headers
+
+    @property
+    def trailers(self) -> Metadata:
+        """What follows the message (gRPC: trailing metadata; HTTP has none)."""
+        if self._trailers is None:
+            self._trailers = Metadata()
+        return self._trailers
+
+    def header_pairs(self) -> list[tuple[str, str]]:
+        """Returns the reply headers; an untouched reply costs nothing."""
+        return [] if self._headers is None else self._headers.items()
+
+    def trailer_pairs(self) -> list[tuple[str, str]]:
+        """Returns the trailers; an untouched reply costs nothing."""
+        return [] if self._trailers is None else self._trailers.items()
+
+
+class Timer(Protocol):
+    """What enforces a call's deadline."""
+
+    def shorten(self, deadline: float) -> None:
+        """Moves the end closer; ``deadline`` is in the event loop's time."""
+
+
+class Call:
+    """One flight of an operation.
+
+    Attributes:
+        operation: What is being called.
+        kind: The transport, ``http`` or ``grpc``; ``memory`` in tests without one.
+        side: ``server`` for a call that came in, ``client`` for one that goes out.
+        peer: The other end.
+        headers: Request headers: read them on the server, add to them on the client.
+        reply: Status, headers and trailers of the reply: write them on the server, read them on the client.
+        deadline: When time is up, in the event loop's time (``loop.time()``); None is never. See ``shorten``.
+        limit: Whose limit the deadline is.
+        fields: What log lines about this call print: trace ids and the like.
+        state: A place for middleware to leave things for handlers.
+        app: Who is serving, on the server side.
+        parent: The server call inside which this client call was made.
+        rejected: Why the request could not be read. The chain still runs, so that the failure is logged and counted,
+            and ends in this error instead of the handler; the request is then an empty message, so whatever looks
+            into the request (such as validation) steps aside.
+    """
+
+    __slots__ = (
+        "_metadata", "_reply_maps", "_timer", "app", "deadline", "fields", "headers", "kind", "limit", "operation",
+        "parent", "peer", "rejected", "reply", "side", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: AnyOperation,
+        *,
+        kind: str,
+        side: Literal["server", "client"],
+        headers: Metadata,
+        peer: Peer = UNKNOWN_PEER,
+        reply: Reply | None = None,
+        app: AppInfo | None = None,
+        parent: Call | None = None,
+    ) -> None:
+        self.operation = operation
+        self.kind = kind
+        self.side = side
+        self.peer = peer
+        self.headers = headers
+        self.reply = Reply() if reply is None else reply
+        self.deadline: float | None = None
+        self.limit: Limit | None = None
+        self.fields: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
+        self.app = app
+        self.parent = parent
+        self.rejected: Error | None = None
+        self._metadata: Metadata | None = None
+        self._timer: Timer | None = None
+        self._reply_maps: tuple[Callable[[Any], Any], ...] = ()
+
+    @property
+    def metadata(self) -> Metadata:
+        """The facts that travel with the call, as the ``metadata()`` middleware selected them."""
+        if self._metadata is None:
+            self._metadata = Metadata()
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+
+    def remaining(self) -> float | None:
+        """Returns the seconds left, 0.0 when time is up, None without a deadline."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+    def shorten(self, seconds: float, limit: Limit = "method") -> None:
+        """Ends the call ``seconds`` from now at the latest; a longer time than is left changes nothing."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        if self.deadline is not None and self.deadline <= deadline:
+            return
+        self.deadline = deadline
+        self.limit = limit
+        if self._timer is not None:
+            self._timer.shorten(deadline)
+
+    def each_reply(self, fn: Callable[[Any], Any]) -> None:
+        """Has every streamed reply pass through ``fn``, which returns the message to go on with, or awaits it.
+
+        Replies travel from the handler outward, so the function given last (the innermost middleware's) sees them
+        first. Call it before ``next``.
+        """
+        self._reply_maps = (fn, *self._reply_maps)
+
+    async def mapped(self, reply: Any) -> Any:
+        """Returns a streamed reply as the functions given to ``each_reply`` leave it."""
+        for fn in self._reply_maps:
+            reply = fn(reply)
+            if isawaitable(reply):
+                reply = await reply
+        return reply
+
+    def timed_by(self, timer: Timer) -> None:
+        """Names the timer that ``shorten`` must tell; for what enforces deadlines."""
+        self._timer = timer
+
+    def __repr__(self) -> str:
+        return f"<Call {self.operation.name} {self.kind} {self.side}>"
+
+
+_current: ContextVar[Call | None] = ContextVar("kratos_current_call", default=None)
+
+
+def current_call() -> Call | None:
+    """Returns the server call being served here, None outside of one.
+
+    Inside a client middleware this is still the server call that made the client call.
+    """
+    return _current.get()
+
+
+def enter_call(call: Call) -> Token[Call | None]:
+    """Makes ``call`` the current one; for dispatchers."""
+    return _current.set(call)
+
+
+def leave_call(token: Token[Call | None]) -> None:
+    """Undoes ``enter_call``."""
+    _current.reset(token)

@@ -1,0 +1,190 @@
+"""The law of the house, on client and server, HTTP and gRPC, unary and stream::
+
+    Handler    = async (request, call) -> reply
+    Middleware = async (request, call, next) -> reply
+
+``await next(request, call)`` spans the whole call whatever its kind, so ``try / await next / except / finally`` is
+right for unary calls and streams alike. Where requests are streamed, ``request`` is a ``Messages``; where replies are
+streamed, ``next`` returns None once the last one is out. Work on single messages: ``next(request.map(fn), call)`` for
+requests, ``call.each_reply(fn)`` for replies.
+
+A chain is put together once per operation, when a server or client is built. A middleware with a method
+``bind(operation)`` is asked then what it wants to be for this operation: itself, another middleware, or None for
+"not here".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from inspect import isawaitable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+
+from kratos.call import Call
+from kratos.operation import AnyOperation
+
+__all__ = ["Binding", "Handler", "Messages", "Middleware", "Where", "chain", "only"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Handler: TypeAlias = Callable[[Any, Call], Awaitable[Any]]
+"""``async (request, call) -> reply``."""
+
+
+class Middleware(Protocol):
+    """``async (request, call, next) -> reply``."""
+
+    def __call__(self, request: Any, call: Call, next: Handler, /) -> Awaitable[Any]:
+        """Handles one call.
+
+        Args:
+            request: The message, or ``Messages`` where requests are streamed.
+            call: The call, the same object for the whole chain.
+            next: The rest of the chain. Call it once, more than once (a retry, on a client), or not at all.
+
+        Returns:
+            The reply; None where replies are streamed.
+
+        Raises:
+            Error: To fail the call. Any other exception becomes a 500 without its text.
+            asyncio.CancelledError: Must be let through: the caller left or time is up.
+        """
+        ...
+
+
+@runtime_checkable
+class Binding(Protocol):
+    """A middleware that is asked, at build time, what it wants to be for an operation."""
+
+    def bind(self, operation: AnyOperation, /) -> Middleware | None:
+        """Returns the middleware to put into this operation's chain, None for none."""
+        ...
+
+
+class Messages(Generic[T]):
+    """The streamed requests of one call: an async iterator to read once.
+
+    Args:
+        source: Where the messages come from.
+    """
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, source: AsyncIterable[T]) -> None:
+        self._iterator = aiter(source)
+
+    def __aiter__(self) -> Messages[T]:
+        return self
+
+    def __anext__(self) -> Awaitable[T]:
+        return anext(self._iterator)
+
+    def map(self, fn: Callable[[T], U | Awaitable[U]]) -> Messages[U]:
+        """Returns these messages after ``fn``, which may be async. Nothing is read ahead."""
+        return Messages(_Mapped(self._iterator, fn))
+
+
+class _Mapped(Generic[T, U]):
+    # A class and not an async generator: a generator that is left half-way needs closing, this holds nothing.
+    __slots__ = ("_fn", "_source")
+
+    def __init__(self, source: AsyncIterator[T], fn: Callable[[T], U | Awaitable[U]]) -> None:
+        self._source = source
+        self._fn = fn
+
+    def __aiter__(self) -> _Mapped[T, U]:
+        return self
+
+    async def __anext__(self) -> U:
+        result = self._fn(await anext(self._source))
+        return await result if isawaitable(result) else cast("U", result)
+
+
+def chain(middleware: Iterable[Middleware], handler: Handler, operation: AnyOperation) -> Handler:
+    """Puts the middleware of one operation in front of its handler; the first one is outermost.
+
+    ``chain(a + b, h, op)`` behaves as ``chain(a, chain(b, h, op), op)``.
+    """
+    for member in reversed(list(_bound(middleware, operation))):
+        handler = _link(member, handler)
+    return handler
+
+
+def _link(middleware: Middleware, following: Handler) -> Handler:
+    # A plain lambda leaves no frame in tracebacks and is cheaper than functools.partial (hot path: about 0.2 us).
+    return lambda request, call: middleware(request, call, following)
+
+
+def _bound(middleware: Iterable[Middleware], operation: AnyOperation) -> Iterable[Middleware]:
+    for member in middleware:
+        bound = member.bind(operation) if isinstance(member, Binding) else member
+        if isinstance(bound, _Group):
+            yield from _bound(bound.members, operation)
+        elif bound is not None:
+            yield bound
+
+
+Where: TypeAlias = str | re.Pattern[str] | Callable[[AnyOperation], bool]
+"""Which operations: a name, a prefix that ends in ``*``, a pattern for the whole name, or a predicate.
+
+Names are ``/package.Service/Method``; the leading slash may be left out.
+"""
+
+
+def only(where: Where | Sequence[Where], *middleware: Middleware) -> Middleware:
+    """Restricts middleware to some operations; decided once per operation, free on the request path.
+
+    Args:
+        where: One rule or several, of which one must hold.
+        middleware: What to run there, the first one outermost.
+
+    Raises:
+        TypeError: A rule is none of the four forms.
+
+    Example:
+        ``only("/shop.v1.Orders/*", auth())``
+    """
+    rules: Sequence[Where] = [where] if isinstance(where, str | re.Pattern) or callable(where) else where
+    return _Only([_predicate(rule) for rule in rules], _Group(middleware))
+
+
+class _Group:
+    """Several middleware in the place of one."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: Iterable[Middleware]) -> None:
+        self.members = tuple(members)
+
+    def __call__(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
+        return chain(self.members, next, call.operation)(request, call)
+
+
+class _Only:
+    __slots__ = ("_group", "_rules")
+
+    def __init__(self, rules: Sequence[Callable[[AnyOperation], bool]], group: _Group) -> None:
+        self._rules = rules
+        self._group = group
+
+    def bind(self, operation: AnyOperation) -> Middleware | None:
+        return self._group if any(rule(operation) for rule in self._rules) else None
+
+    def __call__(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
+        # Reached only outside of chain(), which asks bind() instead.
+        bound = self.bind(call.operation)
+        return next(request, call) if bound is None else bound(request, call, next)
+
+
+def _predicate(rule: Where) -> Callable[[AnyOperation], bool]:
+    if isinstance(rule, str):
+        name = rule if rule.startswith(("/", "*")) else f"/{rule}"
+        if name.endswith("*"):
+            return lambda operation: operation.name.startswith(name[:-1])
+        return lambda operation: operation.name == name
+    if isinstance(rule, re.Pattern):
+        return lambda operation: rule.fullmatch(operation.name) is not None
+    if callable(rule):
+        return rule
+    raise TypeError(f"only() takes a name, a prefix ending in *, a compiled pattern or a predicate, not {rule!r}")

@@ -1,0 +1,1 @@
+"""From ``.proto`` files to typed Python: messages, services, clients and error classes."""

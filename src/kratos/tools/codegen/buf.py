@@ -1,0 +1,116 @@
+"""Drives buf: offline, with local plugins only, and with its findings as data.
+
+buf compiles, lints and formats; the plugins write. The build hook uses this module before the package is installed,
+so it stands on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+__all__ = ["BufError", "Finding", "Plugin", "generate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that buf has to say about a ``.proto`` file; line and column start at 1, 0 is unknown."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.path, self.line, self.column) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class BufError(Exception):
+    """The protos do not compile, or a plugin refused them.
+
+    Args:
+        findings: What is wrong and where.
+    """
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A code generator to run.
+
+    Attributes:
+        entry: ``module:function`` of a Python plugin; it runs under this interpreter, so nothing depends on PATH.
+        out: The folder to write to.
+        options: Plugin options, ``key=value``.
+    """
+
+    entry: str
+    out: Path
+    options: tuple[str, ...] = ()
+
+    def template(self) -> Mapping[str, object]:
+        """Returns the plugin as an entry of ``buf.gen.yaml``."""
+        module, _, function = self.entry.partition(":")
+        command = [sys.executable, "-c", f"from {module} import {function} as run; run()"]
+        return {"local": command, "out": str(self.out), "opt": list(self.options), "strategy": "all"}
+
+
+def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, paths: Iterable[str] = ()) -> None:
+    """Runs plugins over the protos of a workspace.
+
+    Args:
+        root: The workspace; buf sees nothing outside of it.
+        modules: Import roots, relative to ``root``.
+        plugins: What to run, in order.
+        paths: What to generate, relative to ``root``; everything if empty.
+
+    Raises:
+        BufError: The protos do not compile, or a plugin refused them.
+        RuntimeError: buf is not installed.
+    """
+    config = {"version": "v2", "modules": [{"path": module} for module in modules]}
+    template = {"version": "v2", "plugins": [plugin.template() for plugin in plugins]}
+    command = [_buf(), "generate", ".", "--config", json.dumps(config), "--template", json.dumps(template)]
+    for path in paths:
+        command += ["--path", path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [*command, "--error-format", "json"], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise BufError([_finding(line) for line in (done.stdout + done.stderr).splitlines() if line.strip()])
+
+
+def _finding(line: str) -> Finding:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return Finding("", 0, 0, line.removeprefix("Failure: "))
+    return Finding(
+        found.get("path", ""), found.get("start_line", 0), found.get("start_column", 0), found.get("message", line)
+    )
+
+
+def _buf() -> str:
+    try:
+        wheel = distribution("buf-bin")
+    except PackageNotFoundError:
+        wheel = None
+    for file in (wheel.files or ()) if wheel else ():
+        if file.stem == "buf" and file.suffix in ("", ".exe"):
+            return str(Path(str(wheel.locate_file(file))).resolve()) if wheel else ""
+    found = shutil.which("buf")
+    if found is None:
+        raise RuntimeError('buf is missing: pip install "kratos-py[tools]" brings it (package buf-bin)')
+    return found

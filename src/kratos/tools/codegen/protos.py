@@ -1,0 +1,54 @@
+"""Where the protos come from that nobody should have to copy: google's from their wheel, ours from this one.
+
+The build hook uses this module before the package is installed, so it stands on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+__all__ = ["MAPPED", "stage"]
+
+MAPPED = ("google/api", "google/longrunning", "google/rpc", "google/type", "errors", "kratos/options/v1")
+"""Folders whose messages live in ``kratos.wire``: generated code imports them from there, one class per message."""
+
+_GOOGLE = "googleapis-common-protos"
+
+
+def stage(folder: Path) -> None:
+    """Makes ``folder`` hold the third-party protos, and nothing else; files that are right already stay untouched.
+
+    Raises:
+        RuntimeError: The wheel with google's protos is not installed.
+    """
+    wanted = dict(_sources())
+    if folder.is_dir():
+        for path in [path for path in folder.rglob("*.proto") if path.relative_to(folder).as_posix() not in wanted]:
+            path.unlink()
+    for name, source in wanted.items():
+        target = folder / name
+        if not target.is_file() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    own = _own_protos()
+    for path in sorted(own.rglob("*.proto")):
+        yield path.relative_to(own).as_posix(), path
+    try:
+        google = distribution(_GOOGLE)
+    except PackageNotFoundError:
+        raise RuntimeError(f'google\'s protos are missing: pip install "kratos-py[tools]" brings {_GOOGLE}') from None
+    for file in google.files or ():
+        # protobuf's own well-known types are built into buf.
+        if file.suffix == ".proto" and file.parts[:2] != ("google", "protobuf"):
+            yield file.as_posix(), Path(str(google.locate_file(file)))
+
+
+def _own_protos() -> Path:
+    installed = Path(__file__).parent / "proto"
+    return installed if installed.is_dir() else Path(__file__).parents[4] / "proto"  # a checkout

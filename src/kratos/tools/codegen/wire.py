@@ -1,0 +1,34 @@
+"""Generates ``kratos.wire``: the messages of google/api, google/rpc, errors and our options, once for everybody.
+
+Run by the build hook, for wheels and editable installs alike; the result is never committed. It stands on the
+standard library alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from kratos.tools.codegen.buf import Plugin, generate
+from kratos.tools.codegen.protos import MAPPED, stage
+
+__all__ = ["build"]
+
+
+def build(out: Path) -> None:
+    """Writes the package ``kratos.wire`` to ``out``, which it replaces.
+
+    Raises:
+        BufError: The protos do not compile.
+        RuntimeError: A tool is missing.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        stage(root / "protos")
+        plugin = Plugin("protoc_gen_py:main", root / "wire")
+        generate(root, ["protos"], [plugin], paths=[f"protos/{folder}" for folder in MAPPED])
+        init = '"""Messages shared by every service, generated when the package is built."""\n'
+        (root / "wire" / "__init__.py").write_text(init)
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(root / "wire", out)

@@ -1,0 +1,3 @@
+"""The version of the library, and of the generator that belongs to it."""
+
+__version__ = "0.1.0.dev0"
