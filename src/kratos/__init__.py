@@ -1,1 +1,59 @@
-"""Kratos for Python: microservices from one contract, over HTTP and gRPC."""
+"""Kratos for Python: microservices from one contract, over HTTP and gRPC.
+
+The names below are loaded when they are first used, so ``import kratos.errors`` costs no server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kratos.lazy import lazy
+from kratos.version import __version__
+
+if TYPE_CHECKING:
+    from kratos.app import App
+    from kratos.call import Call, Peer, Reply, current_call
+    from kratos.errors import Error
+    from kratos.handler import Handler, Messages, Middleware, only
+    from kratos.live import Live
+    from kratos.metadata import Metadata
+    from kratos.transport.grpc.server import GRPCServer
+    from kratos.transport.http.server import HTTPServer
+
+__all__ = [
+    "App",
+    "Call",
+    "Error",
+    "GRPCServer",
+    "HTTPServer",
+    "Handler",
+    "Live",
+    "Messages",
+    "Metadata",
+    "Middleware",
+    "Peer",
+    "Reply",
+    "__version__",
+    "current_call",
+    "only",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "App": "app",
+        "Call": "call",
+        "Error": "errors",
+        "GRPCServer": "transport.grpc.server",
+        "HTTPServer": "transport.http.server",
+        "Handler": "handler",
+        "Live": "live",
+        "Messages": "handler",
+        "Metadata": "metadata",
+        "Middleware": "handler",
+        "Peer": "call",
+        "Reply": "call",
+        "current_call": "call",
+        "only": "handler",
+    },
+)

@@ -7,24 +7,24 @@ of the call, whichever protocol brought it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from types import MappingProxyType
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypedDict
 
-from kratos.errors import Error
+from kratos.errors import Error, KnownErrors
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation
 
-__all__ = ["AppInfo", "Call", "Limit", "Peer", "Reply", "current_call"]
+__all__ = ["AppInfo", "Call", "CallOptions", "Limit", "Peer", "Reply", "current_call"]
 
 Limit = Literal["client", "server", "method"]
 """Whose time limit a deadline comes from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AppInfo:
     """Who is serving.
 
@@ -33,13 +33,13 @@ class AppInfo:
         version: The version of the service.
         id: Unique per process.
         metadata: Facts published with the instance.
-        endpoints: URLs such as ``grpc://10.0.0.7:9000``; known once the servers have started.
+        endpoints: URLs such as ``grpc://10.0.0.7:9000``; the app sets them once the servers have started.
     """
 
     name: str = ""
     version: str = ""
     id: str = ""
-    metadata: Mapping[str, str] = field(default=MappingProxyType({}))
+    metadata: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[str, ...] = ()
 
 
@@ -55,6 +55,7 @@ class Peer:
 
 
 UNKNOWN_PEER: Final = Peer()
+NO_ERRORS: Final[KnownErrors] = MappingProxyType({})
 
 
 class Reply:
@@ -94,6 +95,29 @@ class Reply:
         return [] if self._trailers is None else self._trailers.items()
 
 
+class CallOptions(TypedDict, total=False):
+    """What a caller may say about one call.
+
+    Attributes:
+        timeout: Seconds for the whole call, at most; it can only shorten what a surrounding call has left.
+        headers: Request headers to send.
+        reply: Receives the headers and trailers of the reply.
+        idempotent: This call may be repeated by a retry policy, whatever the contract says.
+        hash_key: Calls with the same key go to the same node under a hashing balancer.
+        wait_for_ready: Wait for a connection until the deadline, instead of failing at once.
+    """
+
+    timeout: float
+    headers: Metadata | Mapping[str, str]
+    reply: Reply
+    idempotent: bool
+    hash_key: str
+    wait_for_ready: bool
+
+
+NO_OPTIONS: Final[CallOptions] = CallOptions()
+
+
 class Timer(Protocol):
     """What enforces a call's deadline."""
 
@@ -117,14 +141,16 @@ class Call:
         state: A place for middleware to leave things for handlers.
         app: Who is serving, on the server side.
         parent: The server call inside which this client call was made.
+        options: What the caller said about a client call.
+        known: The error classes that a client call recognises by reason.
         rejected: Why the request could not be read. The chain still runs, so that the failure is logged and counted,
             and ends in this error instead of the handler; the request is then an empty message, so whatever looks
             into the request (such as validation) steps aside.
     """
 
     __slots__ = (
-        "_metadata", "_reply_maps", "_timer", "app", "deadline", "fields", "headers", "kind", "limit", "operation",
-        "parent", "peer", "rejected", "reply", "side", "state",
+        "_metadata", "_reply_maps", "_sink", "_timer", "app", "deadline", "fields", "headers", "kind", "known", "limit",
+        "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
     )  # fmt: skip
 
     def __init__(
@@ -138,6 +164,9 @@ class Call:
         reply: Reply | None = None,
         app: AppInfo | None = None,
         parent: Call | None = None,
+        options: CallOptions = NO_OPTIONS,
+        known: KnownErrors = NO_ERRORS,
+        sink: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
         self.operation = operation
         self.kind = kind
@@ -151,9 +180,12 @@ class Call:
         self.state: dict[str, Any] = {}
         self.app = app
         self.parent = parent
+        self.options = options
+        self.known = known
         self.rejected: Error | None = None
         self._metadata: Metadata | None = None
         self._timer: Timer | None = None
+        self._sink = sink
         self._reply_maps: tuple[Callable[[Any], Any], ...] = ()
 
     @property
@@ -191,13 +223,19 @@ class Call:
         """
         self._reply_maps = (fn, *self._reply_maps)
 
-    async def mapped(self, reply: Any) -> Any:
-        """Returns a streamed reply as the functions given to ``each_reply`` leave it."""
+    async def stream_reply(self, reply: Any) -> None:
+        """Passes one streamed reply on, through the functions given to ``each_reply``; for what pumps a stream.
+
+        Raises:
+            RuntimeError: This call has no streamed replies.
+        """
+        if self._sink is None:
+            raise RuntimeError(f"{self.operation.name} answers with one reply, not with a stream")
         for fn in self._reply_maps:
             reply = fn(reply)
             if isawaitable(reply):
                 reply = await reply
-        return reply
+        await self._sink(reply)
 
     def timed_by(self, timer: Timer) -> None:
         """Names the timer that ``shorten`` must tell; for what enforces deadlines."""

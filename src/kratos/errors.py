@@ -2,7 +2,7 @@
 
 Every class has the HTTP status as its ``code``; the gRPC code follows from the table below::
 
-    Error
+    Error(Exception)
     ├── ClientError               4xx, unmapped ones travel as INVALID_ARGUMENT
     │   ├── BadRequest            400  INVALID_ARGUMENT
     │   ├── Unauthorized          401  UNAUTHENTICATED
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = [
     "BadRequest",
@@ -135,13 +135,12 @@ class Error(Exception):
         return f"{type(self).__name__}({self.message!r}, code={self.code}, reason={self.reason!r}{facts})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.code, self.reason, self.metadata, self.details)
+        facts = {"code": self.code, "reason": self.reason, "metadata": self.metadata, "details": self.details}
+        return _rebuild, (type(self), self.message, facts)
 
 
-def _rebuild(
-    cls: type[Error], message: str, code: int, reason: str, metadata: dict[str, str], details: tuple[object, ...]
-) -> Error:
-    return cls(message, code=code, reason=reason, metadata=metadata, details=details)
+def _rebuild(cls: type[Error], message: str, facts: dict[str, Any]) -> Error:
+    return cls(message, **facts)
 
 
 class ClientError(Error):

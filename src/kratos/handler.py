@@ -1,4 +1,6 @@
-"""The law of the house, on client and server, HTTP and gRPC, unary and stream::
+"""The law of the house, on client and server, HTTP and gRPC, unary and stream.
+
+::
 
     Handler    = async (request, call) -> reply
     Middleware = async (request, call, next) -> reply
@@ -97,8 +99,8 @@ class _Mapped(Generic[T, U]):
         return self
 
     async def __anext__(self) -> U:
-        result = self._fn(await anext(self._source))
-        return await result if isawaitable(result) else cast("U", result)
+        result: Any = self._fn(await anext(self._source))
+        return cast("U", await result if isawaitable(result) else result)
 
 
 def chain(middleware: Iterable[Middleware], handler: Handler, operation: AnyOperation) -> Handler:

@@ -43,6 +43,8 @@ class Live(Generic[T]):
         self._value = value
         failures: list[Exception] = []
         for observer in list(self._observers.values()):
+            if self._value is not value:  # An observer has set it anew, and so has told everybody the newer value.
+                break
             try:
                 observer(value)
             except Exception as failure:
@@ -73,4 +75,3 @@ class Live(Generic[T]):
 def live(value: T | Live[T]) -> Live[T]:
     """Returns ``value`` itself if it is live, else a live value that holds it."""
     return cast("Live[T]", value) if isinstance(value, Live) else Live(value)
-

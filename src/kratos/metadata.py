@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Self, TypeAlias
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Self, TypeAlias, cast
 
-__all__ = ["Metadata", "Pairs"]
+__all__ = ["Metadata", "Pairs", "decode_binary", "encode_binary"]
 
 Pairs: TypeAlias = "Metadata | Mapping[str, str] | Iterable[tuple[str, str]]"
+"""What metadata can be made from: another one, a mapping, or pairs."""
 
 _KEY = re.compile(r"[!#$%&'*+.^_`|~0-9a-z:-]+")  # RFC 9110 token, and the colon of HTTP/2 pseudo headers
 _VALUE_FORBIDS = re.compile(r"[\x00\r\n]")  # what would let a value start a header of its own
@@ -66,13 +67,13 @@ class Metadata:
         key = key.lower()
         if self._raw is not None:  # Scans bytes: decoding all headers to read one costs more.
             wanted = key.encode("latin-1", "replace")
-            for name, value in self._raw:
-                if name == wanted:
-                    return value.decode("latin-1")
+            for raw_name, raw_value in self._raw:
+                if raw_name == wanted:
+                    return raw_value.decode("latin-1")
             return default
-        for name, text in self._pairs:
+        for name, value in self._pairs:
             if name == key:
-                return text
+                return value
         return default
 
     def values(self, key: str) -> list[str]:
@@ -133,7 +134,7 @@ class Metadata:
             ValueError: The value is not base64.
         """
         text = self.get(key)
-        return None if text is None else b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return None if text is None else decode_binary(text)
 
     def set_binary(self, key: str, value: bytes) -> None:
         """Replaces all values of a ``-bin`` key by ``value`` in base64.
@@ -143,7 +144,7 @@ class Metadata:
         """
         if not key.lower().endswith("-bin"):
             raise ValueError(f"metadata key {key!r} carries bytes, so its name must end in -bin")
-        self.set(key, b64encode(value).rstrip(b"=").decode("ascii"))
+        self.set(key, encode_binary(value))
 
     def copy(self) -> Metadata:
         """Returns an independent copy."""
@@ -173,12 +174,28 @@ class Metadata:
             self._raw = None
         return self._pairs
 
-    def _drop(self, keys: set[str]) -> None:
+    def _drop(self, keys: Collection[str]) -> None:
         self._pairs = [pair for pair in self._all() if pair[0] not in keys]
 
 
+def encode_binary(value: bytes) -> str:
+    """Returns bytes as the text of a ``-bin`` value."""
+    return b64encode(value).rstrip(b"=").decode("ascii")
+
+
+def decode_binary(text: str) -> bytes:
+    """Returns the bytes of a ``-bin`` value's text.
+
+    Raises:
+        ValueError: The text is not base64.
+    """
+    return b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
 def _pairs_of(pairs: Pairs) -> Iterable[tuple[str, str]]:
-    return pairs.items() if isinstance(pairs, Mapping | Metadata) else pairs
+    if isinstance(pairs, Metadata):
+        return pairs.items()
+    return cast("Mapping[str, str]", pairs).items() if isinstance(pairs, Mapping) else pairs
 
 
 def _checked(key: str, value: str) -> tuple[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 __all__ = ["AnyOperation", "Bidi", "ClientStream", "Http", "Operation", "ServerStream", "Unary"]
@@ -52,7 +51,7 @@ class Operation(Generic[Req, Rep]):
     request: type[Req]
     reply: type[Rep]
     http: tuple[Http, ...] = field(default=(), kw_only=True)
-    options: Mapping[str, Any] = field(default=MappingProxyType({}), kw_only=True)
+    options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     idempotent: bool = field(default=False, kw_only=True)
     deprecated: bool = field(default=False, kw_only=True)
 
@@ -74,6 +73,7 @@ class Operation(Generic[Req, Rep]):
 
 
 AnyOperation: TypeAlias = Operation[Any, Any]
+"""An operation whose message types do not matter here."""
 
 
 class Unary(Operation[Req, Rep]):

@@ -6,13 +6,13 @@ modules say which contract they were written for, and ``require`` refuses one fr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar, Protocol, TypedDict, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
-from kratos.call import Reply
+from kratos.call import CallOptions
 from kratos.errors import Error, KnownErrors, Unimplemented, by_reason
-from kratos.metadata import Metadata
+from kratos.handler import Messages
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "CallOptions",
     "ClientStreamCall",
     "Invoker",
+    "Messages",
     "ServerStreamCall",
     "Service",
     "Stub",
@@ -54,32 +55,12 @@ def require(contract: int, source: str) -> None:
         )
 
 
-class CallOptions(TypedDict, total=False):
-    """What a caller may say about one call.
-
-    Attributes:
-        timeout: Seconds for the whole call, at most; it can only shorten what a surrounding call has left.
-        headers: Request headers to send.
-        reply: Receives the headers and trailers of the reply.
-        idempotent: This call may be repeated by a retry policy, whatever the contract says.
-        hash_key: Calls with the same key go to the same node under a hashing balancer.
-        wait_for_ready: Wait for a connection until the deadline, instead of failing at once.
-    """
-
-    timeout: float
-    headers: Metadata | Mapping[str, str]
-    reply: Reply
-    idempotent: bool
-    hash_key: str
-    wait_for_ready: bool
-
-
 class ServerStreamCall(Protocol[Rep_co]):
     """The replies of one call, to iterate; inside ``async with`` only."""
 
     def __aiter__(self) -> AsyncIterator[Rep_co]: ...
 
-    async def __anext__(self) -> Rep_co:
+    def __anext__(self) -> Awaitable[Rep_co]:
         """Returns the next reply.
 
         Raises:
@@ -126,7 +107,7 @@ class BidiCall(Protocol[Req_contra, Rep_co]):
 
     def __aiter__(self) -> AsyncIterator[Rep_co]: ...
 
-    async def __anext__(self) -> Rep_co:
+    def __anext__(self) -> Awaitable[Rep_co]:
         """Returns the next reply.
 
         Raises:
@@ -143,9 +124,7 @@ class Invoker(Protocol):
     a stream, cancels the call. A failed call raises the class that ``known`` has for its reason, else that of its code.
     """
 
-    async def unary(
-        self, operation: Unary[Req, Rep], request: Req, options: CallOptions, known: KnownErrors, /
-    ) -> Rep:
+    async def unary(self, operation: Unary[Req, Rep], request: Req, options: CallOptions, known: KnownErrors, /) -> Rep:
         """Sends one request and returns the reply."""
         ...
 
@@ -196,7 +175,9 @@ class Stub:
         self._known = by_reason((*errors, *self.__errors__))
 
 
-def unimplemented(operation: AnyOperation) -> Error:
-    """Returns the error of an RPC that the contract names and the service does not implement."""
-    return Unimplemented(f"{operation.name} is not implemented by this server", reason="UNIMPLEMENTED")
+def unimplemented(operation: AnyOperation, /, *_asked: object) -> Error:
+    """Returns the error of an RPC that the contract names and the service does not implement.
 
+    Generated methods also hand over what they were asked, so that linters see their arguments used.
+    """
+    return Unimplemented(f"{operation.name} is not implemented by this server", reason="UNIMPLEMENTED")

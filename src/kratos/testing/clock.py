@@ -46,16 +46,18 @@ class FakeClock:
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        if "time" in vars(loop):
-            raise RuntimeError("another FakeClock already drives this event loop")
         if not isinstance(loop, asyncio.BaseEventLoop):
             raise TypeError(f"FakeClock needs asyncio's own event loop, not {type(loop).__name__}")
+        if "time" in vars(loop):
+            raise RuntimeError("another FakeClock already drives this event loop")
         self._now = max(self._now, loop.time())  # Timers that were set before must not fire by the change of clock.
         self._loop = loop
         setattr(loop, "time", self)  # noqa: B010 - the one seam that asyncio's loop offers
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._loop is not None:
             del self._loop.time
             self._loop = None

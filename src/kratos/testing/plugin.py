@@ -1,7 +1,7 @@
 """The pytest plugin: runs ``async def`` tests and fixtures, so that a project needs pytest and nothing beside it.
 
 Each test has an event loop of its own, shared with its async fixtures. Where another plugin already runs async tests
-(pytest-asyncio, anyio's marker), this one steps aside.
+(pytest-asyncio, anyio's ``anyio_backend``), this one steps aside.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 import pytest
@@ -28,38 +28,40 @@ def _run(item: pytest.Item, function: Callable[[], Any]) -> Any:
     return item.stash[_RUNNER].run(function(), context=item.stash[_CONTEXT])
 
 
-def _is_ours(item: pytest.Item) -> bool:
-    return not item.config.pluginmanager.hasplugin("asyncio") and item.get_closest_marker("anyio") is None
+def _is_ours(config: pytest.Config, fixtures: Collection[str]) -> bool:
+    return not config.pluginmanager.hasplugin("asyncio") and "anyio_backend" not in fixtures
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Runs an async test to its end."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj) or not _is_ours(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or not _is_ours(pyfuncitem.config, pyfuncitem.fixturenames):
         return None
-    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - pytest offers no public name for a test's own arguments
+    names = pyfuncitem._fixtureinfo.argnames  # pytest has no public name for a test's own arguments
     _run(pyfuncitem, lambda: pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
     """Sets up async fixtures on the loop of the test that asks for them."""
     function: Any = fixturedef.func
-    item = request.node
-    wanted = inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
-    if wanted and not isinstance(item, pytest.Item):
+    is_async = inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
+    if not is_async or not _is_ours(request.config, request.fixturenames):
+        return (yield)
+    if fixturedef.scope != "function":
         raise pytest.UsageError(
             f"async fixture {fixturedef.argname!r} has scope {fixturedef.scope!r}: each test has an event loop of its "
             "own, so async fixtures need scope='function'"
         )
-    if wanted and _is_ours(item):
-        fixturedef.func = _on_loop(item, function, request)
-        try:
-            return (yield)
-        finally:
-            fixturedef.func = function
-    return (yield)
+    # pytest declares the function final, and has no other place for running it elsewhere: each async plugin swaps it.
+    vars(fixturedef)["func"] = _on_loop(request.node, function, request)
+    try:
+        return (yield)
+    finally:
+        vars(fixturedef)["func"] = function
 
 
 def _on_loop(item: pytest.Item, function: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
@@ -82,10 +84,13 @@ async def _finish(generator: Any) -> None:
     raise RuntimeError("an async fixture must yield exactly once")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Closes the test's loop, after its fixtures."""
-    runner = item.stash.get(_RUNNER, None)
-    if runner is not None:
-        runner.close()
-        del item.stash[_RUNNER]
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Closes the test's loop after its fixtures, also when one of them fails."""
+    try:
+        yield
+    finally:
+        runner = item.stash.get(_RUNNER, None)
+        if runner is not None:
+            runner.close()
+            del item.stash[_RUNNER]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-__all__ = ["BufError", "Finding", "Plugin", "generate"]
+__all__ = ["BufError", "Finding", "Plugin", "executable", "generate"]
+
+_PLACE = re.compile(r"(?P<path>[^:]+\.proto):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,14 @@ class Plugin:
     out: Path
     options: tuple[str, ...] = ()
 
+    def command(self) -> list[str]:
+        """Returns how the plugin is run."""
+        module, _, function = self.entry.partition(":")
+        return [sys.executable, "-c", f"from {module} import {function} as run; run()"]
+
     def template(self) -> Mapping[str, object]:
         """Returns the plugin as an entry of ``buf.gen.yaml``."""
-        module, _, function = self.entry.partition(":")
-        command = [sys.executable, "-c", f"from {module} import {function} as run; run()"]
-        return {"local": command, "out": str(self.out), "opt": list(self.options), "strategy": "all"}
+        return {"local": self.command(), "out": str(self.out), "opt": list(self.options), "strategy": "all"}
 
 
 def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, paths: Iterable[str] = ()) -> None:
@@ -80,8 +86,9 @@ def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, p
         RuntimeError: buf is not installed.
     """
     config = {"version": "v2", "modules": [{"path": module} for module in modules]}
+    plugins = list(plugins)
     template = {"version": "v2", "plugins": [plugin.template() for plugin in plugins]}
-    command = [_buf(), "generate", ".", "--config", json.dumps(config), "--template", json.dumps(template)]
+    command = [executable(), "generate", ".", "--config", json.dumps(config), "--template", json.dumps(template)]
     for path in paths:
         command += ["--path", path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -89,20 +96,38 @@ def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, p
         [*command, "--error-format", "json"], cwd=root, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise BufError([_finding(line) for line in (done.stdout + done.stderr).splitlines() if line.strip()])
+        said = done.stdout + done.stderr
+        for plugin in plugins:  # buf names a plugin by its whole command line
+            said = said.replace(f"plugin {' '.join(plugin.command())}: ", "")
+        raise BufError(_findings(said.splitlines()))
+
+
+def _findings(lines: Iterable[str]) -> list[Finding]:
+    # When one plugin fails, buf kills the others and says so.
+    findings = [_finding(line) for line in lines if line.strip() and line != "signal: killed"]
+    return findings or [Finding("", 0, 0, "buf failed without a word")]
 
 
 def _finding(line: str) -> Finding:
+    """Reads one line of buf's, or of a plugin's that says ``file:line:column: message``."""
+    line = line.removeprefix("Failure: ")
+    if place := _PLACE.fullmatch(line):
+        return Finding(place["path"], int(place["line"]), int(place["column"]), place["message"])
     try:
         found = json.loads(line)
     except ValueError:
-        return Finding("", 0, 0, line.removeprefix("Failure: "))
+        return Finding("", 0, 0, line)
     return Finding(
         found.get("path", ""), found.get("start_line", 0), found.get("start_column", 0), found.get("message", line)
     )
 
 
-def _buf() -> str:
+def executable() -> str:
+    """Returns the path of buf: the one in the wheel, else the one on PATH.
+
+    Raises:
+        RuntimeError: There is none.
+    """
     try:
         wheel = distribution("buf-bin")
     except PackageNotFoundError:

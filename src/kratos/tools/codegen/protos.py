@@ -6,7 +6,7 @@ The build hook uses this module before the package is installed, so it stands on
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -18,13 +18,18 @@ MAPPED = ("google/api", "google/longrunning", "google/rpc", "google/type", "erro
 _GOOGLE = "googleapis-common-protos"
 
 
-def stage(folder: Path) -> None:
+def stage(folder: Path, *, besides: Iterable[Path] = ()) -> None:
     """Makes ``folder`` hold the third-party protos, and nothing else; files that are right already stay untouched.
+
+    Args:
+        folder: Where to; it becomes an import root.
+        besides: Other import roots. A file that one of them has is left to it.
 
     Raises:
         RuntimeError: The wheel with google's protos is not installed.
     """
-    wanted = dict(_sources())
+    roots = tuple(besides)
+    wanted = {name: source for name, source in _sources() if not any((root / name).is_file() for root in roots)}
     if folder.is_dir():
         for path in [path for path in folder.rglob("*.proto") if path.relative_to(folder).as_posix() not in wanted]:
             path.unlink()

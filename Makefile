@@ -1,0 +1,107 @@
+# Everything a contributor needs: `make help`. The first run creates .venv and installs into it; nothing else is needed
+# than Python 3.11 or newer, make and a network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+
+# The interpreter decides which environment is right: another PYTHON makes a new one.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
+READY := $(VENV)/.python-$(or $(VERSION),missing)
+RUNTIME := $(VENV)/.installed-runtime
+DEVELOP := $(VENV)/.installed-develop
+
+# What an editable install depends on: the generated kratos.wire is part of it.
+SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
+	src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py
+
+HELLO := examples/helloworld
+CHECKED := src tests examples benchmarks hatch_build.py
+PRESENT = $(wildcard $(CHECKED))
+PYTEST := $(PY) -m pytest
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help run generate test test-all check lint format types arch unit surface golden bench clean
+
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.13 in front or behind chooses the interpreter; it is $(PYTHON) $(VERSION) now"
+
+run: $(RUNTIME) ## Serve examples/helloworld on HTTP and gRPC, until Ctrl-C
+	$(PY) -m kratos.tools.codegen $(HELLO)
+	@cd $(HELLO) && exec $(CURDIR)/$(PY) -m helloworld
+
+generate: $(RUNTIME) ## Generate the code of the examples
+	$(PY) -m kratos.tools.codegen $(HELLO)
+
+test: $(DEVELOP) ## Run the test suite
+	$(PYTEST) -m "not slow and not conformance and not interop"
+
+test-all: $(DEVELOP) ## Run every test there is, and the coverage gates
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet --append 2>/dev/null || true
+	$(BIN)/coverage report --skip-covered --fail-under=95
+	$(BIN)/coverage report --include='$(VOCABULARY)' --fail-under=100
+
+# Covered to the last branch.
+empty :=
+comma := ,
+space := $(empty) $(empty)
+VOCABULARY := $(subst $(space),$(comma),$(foreach word,errors metadata live operation call handler service,*/kratos/$(word).py))
+
+check: lint types arch unit ## Run what must pass before a commit: lint, types, architecture, unit tests
+
+lint: $(DEVELOP) ## Look for mistakes and for untidy formatting
+	$(BIN)/ruff check $(PRESENT)
+	$(BIN)/ruff format --check $(PRESENT)
+
+types: $(DEVELOP) generate ## Check the types, with two checkers
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+arch: $(DEVELOP) ## Check floors, budgets, import weight and public surface
+	$(PYTEST) -q tests/arch
+
+unit: $(DEVELOP) ## Run the unit tests
+	$(PYTEST) -q tests/unit
+
+format: $(DEVELOP) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix $(PRESENT)
+	$(BIN)/ruff format $(PRESENT)
+
+surface: $(DEVELOP) ## Write down the public surface; review the diff
+	$(PY) tests/arch/surface.py
+
+golden: $(DEVELOP) ## Write the golden files of the generator anew; review the diff
+	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden
+
+bench: $(DEVELOP) ## Run the benchmarks
+	@for script in $(wildcard benchmarks/*.py); do echo "$$script"; $(PY) $$script || exit 1; done
+
+clean: ## Remove the environment and everything generated
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf src/kratos/wire tests/fixtures tests/.kratos
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Kratos for Python needs Python 3.11 or newer; $(PYTHON) is $(or $(VERSION),not there)." >&2; \
+		echo "Choose another one: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(RUNTIME): $(READY) $(SOURCES)
+	$(PY) -m pip install --quiet --editable '.[tools]'
+	@touch $@
+
+$(DEVELOP): $(READY) $(SOURCES)
+	$(PY) -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,1 @@
+"""The smallest service there is: one handler, answered over HTTP and gRPC."""

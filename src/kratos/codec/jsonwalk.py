@@ -1,0 +1,178 @@
+"""Walks parsed JSON along a message type: drops unknown keys, and finds oneofs that are set twice.
+
+The native decoder has one switch for unknown keys and unknown enum names together, and lets the last member of a oneof
+win silently; so neither can be left to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kratos.codec.jsontext import JsonValue
+from kratos.codec.messages import Field, Message, Registry, Shape, resolve, shape
+
+__all__ = [
+    "ANY_TYPE",
+    "Members",
+    "Problem",
+    "elements",
+    "extends",
+    "join",
+    "may_clash",
+    "oneofs_below",
+    "payload",
+    "prune",
+]
+
+ANY_TYPE = "@type"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at one place.
+
+    Attributes:
+        path: The place, such as ``items[3].color`` or ``labels["a"]``; empty for the whole body.
+        what: What was expected and what was found.
+    """
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the body'}: {self.what}"
+
+
+def join(path: str, key: str) -> str:
+    """Returns the path of a key below ``path``."""
+    return f"{path}.{key}" if path else key
+
+
+def elements(field: Field, value: JsonValue, path: str) -> Iterator[tuple[JsonValue, str]]:
+    """Yields the elements of a field's value with their paths; nothing where the value has the wrong form."""
+    if field.key is not None:
+        if isinstance(value, dict):
+            for key, element in value.items():
+                yield element, f"{path}[{json.dumps(key[:50], ensure_ascii=False)}]"
+    elif field.repeated:
+        if isinstance(value, list):
+            for index, element in enumerate(value):
+                yield element, f"{path}[{index}]"
+    else:
+        yield value, path
+
+
+def payload(value: dict[str, JsonValue], registry: Registry | None) -> tuple[type[Message], JsonValue] | None:
+    """Returns type and content of a ``google.protobuf.Any``; None if the type is not given or not known."""
+    url = value.get(ANY_TYPE)
+    type_ = resolve(registry, url) if isinstance(url, str) else None
+    if type_ is None:
+        return None
+    if shape(type_).well_known is not None:
+        return type_, value.get("value")
+    return type_, {key: content for key, content in value.items() if key != ANY_TYPE}
+
+
+def extends(key: str, into: Shape, registry: Registry | None) -> bool:
+    """Tells whether a key such as ``[pkg.name]`` is an extension of the type that the registry knows."""
+    found = registry.extension(key[1:-1]) if registry is not None and key[:1] == "[" and key[-1:] == "]" else None
+    return found is not None and found.extendee.type_name == into.name
+
+
+def prune(
+    value: JsonValue, type_: type[Message], registry: Registry | None, *, drop: bool, path: str = ""
+) -> Iterator[Problem]:
+    """Drops unknown keys, in place, and reports oneofs that are set twice.
+
+    Args:
+        value: The parsed JSON of one message.
+        type_: Its type.
+        registry: Knows extensions and the types in ``google.protobuf.Any``.
+        drop: Whether unknown keys are dropped, or left for the decoder to refuse.
+        path: Where the message is.
+
+    Yields:
+        The oneofs that are set twice.
+    """
+    if not isinstance(value, dict):
+        return
+    known = shape(type_)
+    if known.well_known == "Any":
+        yield from _prune_any(value, registry, drop=drop, path=path)
+    if known.well_known is not None:
+        return
+    for key in list(value):
+        field = known.named.get(key)
+        if field is None:
+            if drop and not extends(key, known, registry):
+                del value[key]
+        elif field.message is not None:
+            for element, place in elements(field, value[key], join(path, key)):
+                yield from prune(element, field.message, registry, drop=drop, path=place)
+    yield from _clashes(value, known, path)
+
+
+def _prune_any(value: dict[str, JsonValue], registry: Registry | None, *, drop: bool, path: str) -> Iterator[Problem]:
+    inside = payload(value, registry)
+    if inside is None:
+        return
+    type_, content = inside
+    yield from prune(content, type_, registry, drop=drop, path=path)
+    if isinstance(content, dict) and shape(type_).well_known is None:
+        for key in value.keys() - content.keys() - {ANY_TYPE}:
+            del value[key]
+
+
+def _clashes(value: dict[str, JsonValue], known: Shape, path: str) -> Iterator[Problem]:
+    """Reports oneofs with two members; two spellings of one member are none, the last one counts as everywhere."""
+    chosen: dict[str, tuple[Field, str]] = {}
+    for key, content in value.items():
+        field = known.named.get(key)
+        if field is None or field.oneof is None or (content is None and not field.takes_null):
+            continue
+        other, spelled = chosen.setdefault(field.oneof, (field, key))
+        if other is not field:
+            yield Problem(join(path, key), f"only one of {spelled} and {key} may be set")
+
+
+Members: TypeAlias = tuple[tuple[bytes, ...], ...]
+"""The members of one oneof: for each the keys that name it, as they stand in JSON."""
+
+
+def may_clash(data: bytes, oneofs: Sequence[Members]) -> bool:
+    """Tells whether it is worth while to look for oneofs that are set twice; False is certain.
+
+    Two searches for each member cost a fraction of parsing the text a second time.
+    """
+    if b"\\u" in data:  # Letters of a key may be written as escapes.
+        return True
+    return any(sum(any(name in data for name in names) for names in members) > 1 for members in oneofs)
+
+
+def oneofs_below(type_: type[Message], registry: Registry | None) -> tuple[Members, ...]:
+    """Returns the real oneofs of a type and of all types that its messages may hold."""
+    found: list[Members] = []
+    seen: set[type[Message]] = set()
+    queue = [type_]
+    while queue:
+        known = shape(queue.pop())
+        if known.type in seen:
+            continue
+        seen.add(known.type)
+        if known.well_known == "Any" and registry is not None:
+            found.append(_ANYTHING)
+        if known.well_known is None:
+            found.extend(tuple(_spellings(field) for field in members) for members in known.oneofs.values())
+            queue.extend(field.message for field in known.fields if field.message is not None)
+    return tuple(found)
+
+
+# What is in an Any is not known beforehand, so its presence is enough: a "oneof" of which two members always come.
+_ANYTHING: Members = ((b'"@type"',), (b'"@type"',))
+
+
+def _spellings(field: Field) -> tuple[bytes, ...]:
+    return tuple(json.dumps(name, ensure_ascii=False).encode() for name in dict.fromkeys((field.json_name, field.name)))

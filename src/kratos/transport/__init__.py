@@ -1,0 +1,1 @@
+"""How calls travel: the protocol-free trunk, and one room per protocol."""

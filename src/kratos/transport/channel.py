@@ -1,0 +1,56 @@
+"""The seam between a client and a protocol: what a connection to one peer can do."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from kratos.call import Call, Peer
+
+__all__ = ["Channel"]
+
+
+class Channel(Protocol):
+    """A way to one peer, over one protocol. Many calls may be under way at once.
+
+    Attributes:
+        kind: ``http`` or ``grpc``.
+        peer: The other end.
+    """
+
+    kind: str
+    peer: Peer
+
+    async def unary(self, request: Any, call: Call) -> Any:
+        """Sends one request and returns the reply.
+
+        Cancelling it cancels the call on the peer, as far as the protocol can say so.
+
+        Args:
+            request: The message.
+            call: Its headers go out, its reply is filled in, its deadline is told to the peer.
+
+        Raises:
+            Error: The peer answered with an error (its class found in ``call.known``), or could not be reached.
+        """
+        ...
+
+    async def stream(self, request: Any, call: Call) -> Any:
+        """Carries one call of the other kinds from start to end.
+
+        Every streamed reply goes to ``call.stream_reply``, which waits while the caller is slower.
+
+        Args:
+            request: The message, or ``Messages`` where requests are streamed; they are read as the peer takes them.
+            call: As for ``unary``.
+
+        Returns:
+            The reply where there is one, None where replies are streamed.
+
+        Raises:
+            Error: As for ``unary``.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the connection; calls under way fail. Calling it again does nothing."""
+        ...

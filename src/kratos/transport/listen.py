@@ -1,0 +1,75 @@
+"""Addresses to listen on, and sockets that are bound before anybody is told of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+__all__ = ["Address", "listen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        host: A name or IP address; IPv6 without brackets.
+        port: 0 is "any free one".
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Reads ``host:port``, ``[::1]:port`` or ``:port`` (all interfaces).
+
+        Raises:
+            ValueError: It is something else.
+        """
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+            raise ValueError(f"address {text!r} is not host:port, such as 127.0.0.1:8000 or [::1]:0")
+        return cls(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - asked for by an empty host
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def bound(self, sock: socket.socket | None) -> Address:
+        """Returns the address with the port that a listening socket really has."""
+        if sock is None or self.port != 0:
+            return self
+        return Address(self.host, sock.getsockname()[1])
+
+
+def listen(address: Address) -> socket.socket:
+    """Returns a bound TCP socket that is not yet listening.
+
+    Raises:
+        OSError: The address cannot be had: taken, not ours, or not permitted; the message says what to do.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name != "nt":  # on Windows the option lets two servers share a port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address.host, address.port))
+        sock.setblocking(False)
+    except OSError as failure:
+        sock.close()
+        raise explain(failure, address) from failure
+    return sock
+
+
+def explain(failure: OSError, address: Address) -> OSError:
+    """Returns the failure to bind in words that help."""
+    advice = {
+        errno.EADDRINUSE: "another program listens there; stop it, or choose another port (0 takes a free one)",
+        errno.EACCES: "ports below 1024 need privileges; choose a higher one",
+        errno.EADDRNOTAVAIL: "this machine has no such address; 127.0.0.1 is local, 0.0.0.0 is every interface",
+    }
+    reason = advice.get(failure.errno or 0, failure.strerror or str(failure))
+    return OSError(failure.errno, f"cannot listen on {address}: {reason}")

@@ -1,0 +1,151 @@
+"""Small, and checked to be small. Raising a number here needs a line in DESIGN.md."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import io
+import math
+import re
+import statistics
+import tokenize
+from collections.abc import Iterator
+
+import pytest
+
+from arch.tree import Function, Module, code_lines, modules
+
+MODULE_MEDIAN, MODULE_P90, MODULE_MAX = 130, 320, 450
+FUNCTION_P90, FUNCTION_MAX = 35, 60
+CONSTRUCTOR_PARAMETERS = 10
+FACADE_NAMES = 25
+SUPPRESSIONS_PER_1000_LINES = 2
+ROOMS = {"transport.http": 3000, "transport.grpc": 1600, "middleware": 1200, "resilience": 800}
+DRIVER = 350
+
+MODULES = modules()
+
+
+def p90(values: list[int]) -> int:
+    """Returns the value that nine in ten do not exceed."""
+    return sorted(values)[math.ceil(len(values) * 0.9) - 1]
+
+
+def biggest(sizes: dict[str, int]) -> str:
+    """Returns the ten biggest, for failure messages."""
+    return "\n".join(f"  {size:5} {name}" for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:10])
+
+
+def module_sizes() -> dict[str, int]:
+    """Returns the code lines of each module that has any."""
+    return {module.name: len(module.code) for module in MODULES if module.code}
+
+
+def function_sizes() -> dict[str, int]:
+    """Returns the code lines of each function."""
+    return {f"{name}:{node.lineno}": size for module in MODULES for name, node, size in module.functions()}
+
+
+def test_modules_are_small() -> None:
+    """Median, ninth decile and maximum of module sizes."""
+    sizes = module_sizes()
+    values = list(sizes.values())
+    median, decile, top = statistics.median(values), p90(values), max(values)
+    report = f"modules: median {median}, p90 {decile}, max {top}\n{biggest(sizes)}"
+    assert (median <= MODULE_MEDIAN, decile <= MODULE_P90, top <= MODULE_MAX) == (True, True, True), report
+
+
+def test_functions_are_small() -> None:
+    """Ninth decile and maximum of function sizes."""
+    sizes = function_sizes()
+    decile, top = p90(list(sizes.values())), max(sizes.values())
+    report = f"functions: median {statistics.median(sizes.values())}, p90 {decile}, max {top}\n{biggest(sizes)}"
+    assert (decile <= FUNCTION_P90, top <= FUNCTION_MAX) == (True, True), report
+
+
+def test_rooms_are_small() -> None:
+    """Room totals, where the room exists."""
+    sizes = module_sizes()
+    totals = {
+        room: sum(size for name, size in sizes.items() if f"{name}.".startswith(f"kratos.{room}.")) for room in ROOMS
+    }
+    assert all(totals[room] <= limit for room, limit in ROOMS.items()), f"{totals}, limits {ROOMS}"
+
+
+def test_drivers_are_small() -> None:
+    """A contrib driver, file or folder, stays within its budget."""
+    totals: dict[str, int] = {}
+    for name, size in module_sizes().items():
+        if name.startswith("kratos.contrib."):
+            driver = ".".join(name.split(".")[:3])
+            totals[driver] = totals.get(driver, 0) + size
+    assert all(size <= DRIVER for size in totals.values()), f"limit {DRIVER}\n{biggest(totals)}"
+
+
+def parameters(cls: ast.ClassDef) -> int:
+    """Returns how many parameters ``__init__`` takes; the fields of a dataclass are data and do not count."""
+    for node in cls.body:
+        if isinstance(node, Function) and node.name == "__init__":
+            args = node.args
+            return len(args.posonlyargs) + len(args.args) + len(args.kwonlyargs) - 1
+    return 0
+
+
+def test_constructors_are_small() -> None:
+    """Nobody passes more than ten things to a constructor."""
+    counts = {f"{module.name}.{cls.name}": parameters(cls) for module in MODULES for cls in module.classes()}
+    too_big = {name: count for name, count in counts.items() if count > CONSTRUCTOR_PARAMETERS}
+    assert not too_big, f"limit {CONSTRUCTOR_PARAMETERS}: {too_big}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.is_package], ids=lambda module: module.name)
+def test_facades_are_small(module: Module) -> None:
+    """A package offers at most 25 names."""
+    names = getattr(importlib.import_module(module.name), "__all__", ())
+    assert len(names) <= FACADE_NAMES, f"{module.name} offers {len(names)} names"
+
+
+_SUPPRESSION = re.compile(
+    r"type:\s*ignore(\[[\w, -]*\])?|noqa(:\s*[A-Z]+[0-9]+(,\s*[A-Z]+[0-9]+)*)?|pyright:\s*\w+(\[[\w, -]*\])?"
+)
+
+
+def suppressions(source: str) -> Iterator[tuple[int, str]]:
+    """Yields line number and reason of each suppressed finding."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            rest, count = _SUPPRESSION.subn("", token.string)
+            for _ in range(count):
+                yield token.start[0], rest.strip(" #-:")
+
+
+def test_suppressions_are_few() -> None:
+    """At most two suppressions per thousand lines."""
+    found = [f"{module.name}:{line}" for module in MODULES for line, _ in suppressions(module.source)]
+    lines = sum(module.source.count("\n") for module in MODULES)
+    allowed = math.ceil(lines * SUPPRESSIONS_PER_1000_LINES / 1000)
+    assert len(found) <= allowed, f"{len(found)} suppressions in {lines} lines, {allowed} allowed: {found}"
+
+
+def test_suppressions_have_reasons() -> None:
+    """Each suppression says why, on its line."""
+    bare = [f"{m.name}:{line}" for m in MODULES for line, reason in suppressions(m.source) if len(reason) < 10]
+    assert not bare
+
+
+def test_counting_counts_code() -> None:
+    """Docstrings, comments and blank lines are free; every line of a statement or a string value counts."""
+    source = (
+        '\n"""Doc\nstring."""\n# comment\nX = """a\n\nb"""\n"""Of X."""\n\n\n'
+        'def f(  # why\n    a,\n):\n    """Doc."""\n    return a\n'
+    )
+    assert code_lines(source) == {5, 6, 7, 11, 12, 13, 15}
+
+
+def test_counting_finds_suppressions() -> None:
+    """Suppressions are found in comments only, with their reasons."""
+    source = (
+        'A = "# noqa"\nB = 1  # type: ignore[x]  # because of B\n'
+        "C = 2  # noqa: E501, S1 - a long story\nD = 3  # noqa\n"
+    )
+    assert list(suppressions(source)) == [(2, "because of B"), (3, "a long story"), (4, "")]

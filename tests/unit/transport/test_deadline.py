@@ -1,0 +1,145 @@
+"""One table, one sweeper: when calls end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kratos.call import Call
+from kratos.errors import BadRequest, GatewayTimeout
+from kratos.metadata import Metadata
+from kratos.operation import Unary
+from kratos.testing import FakeClock
+from kratos.transport.deadline import Deadlines, expired, parse_timeout
+
+ECHO = Unary("/test.v1.Echo/Echo", str, str)
+
+
+def call_of() -> Call:
+    return Call(ECHO, kind="test", side="server", headers=Metadata())
+
+
+async def run(deadlines: Deadlines, seconds: float, call: Call | None = None, shorten: float | None = None) -> str:
+    """Works for some seconds under a watch, as a dispatcher does."""
+    call = call or call_of()
+    watch = deadlines.watch(call, usual=True)
+    try:
+        if shorten is not None:
+            call.shorten(shorten)
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        if watch.expired and not watch.interrupted():
+            raise expired(call) from None
+        raise
+    finally:
+        watch.leave()
+    return "done"
+
+
+async def test_usual_limit() -> None:
+    """Calls in the table end at the usual limit, one after the other."""
+    with FakeClock() as clock:
+        deadlines = Deadlines(10.0, "server")
+        first = asyncio.create_task(run(deadlines, 60))
+        await clock.advance(5)
+        second = asyncio.create_task(run(deadlines, 60))
+        short = asyncio.create_task(run(deadlines, 1))
+        await clock.advance(1.02)
+        assert await short == "done"
+        await clock.advance(4.02)
+        with pytest.raises(GatewayTimeout) as failure:
+            await first
+        assert failure.value.metadata == {"limit": "server"}
+        assert not second.done()
+        await clock.advance(5)
+        with pytest.raises(GatewayTimeout):
+            await second
+        third = asyncio.create_task(run(deadlines, 60))  # the sweeper starts again after it has stopped
+        await clock.advance(10.02)
+        with pytest.raises(GatewayTimeout):
+            await third
+
+
+async def test_shorter_wish_wins_and_longer_does_not() -> None:
+    """A client's wish below the usual limit gets a timer; one above it changes nothing."""
+    with FakeClock() as clock:
+        deadlines = Deadlines(10.0, "server")
+        eager, patient = call_of(), call_of()
+        eager.shorten(1.0, "client")
+        patient.shorten(99.0, "client")
+        tasks = [asyncio.create_task(run(deadlines, 60, call)) for call in (eager, patient)]
+        await clock.advance(1.0)
+        with pytest.raises(GatewayTimeout) as failure:
+            await tasks[0]
+        assert failure.value.metadata == {"limit": "client"}
+        await clock.advance(9.05)
+        with pytest.raises(GatewayTimeout) as failure:
+            await tasks[1]
+        assert failure.value.metadata == {"limit": "server"}
+
+
+async def test_shortened_on_the_way() -> None:
+    """Middleware may bring the end closer while the call runs, twice if it likes."""
+    with FakeClock() as clock:
+        call = call_of()
+        task = asyncio.create_task(run(Deadlines(10.0, "server"), 60, call, shorten=5.0))
+        await clock.settle()
+        call.shorten(7.0)
+        call.shorten(2.0)
+        await clock.advance(2.0)
+        with pytest.raises(GatewayTimeout) as failure:
+            await task
+        assert failure.value.metadata == {"limit": "method"}
+
+
+async def test_no_limit() -> None:
+    """None is no limit."""
+    with FakeClock() as clock:
+        task = asyncio.create_task(run(Deadlines(None, "server"), 3600))
+        await clock.advance(3600)
+        assert await task == "done"
+
+
+async def test_cancellation_from_outside_stays_one() -> None:
+    """A cancelled task is cancelled, even if its time ran out in the same moment."""
+    with FakeClock() as clock:
+        task = asyncio.create_task(run(Deadlines(1.0, "server"), 60))
+        await clock.settle()
+        task.cancel()
+        await clock.advance(1.05)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_interrupted_task_can_go_on() -> None:
+    """After a deadline the task owes no cancellation to anybody."""
+    with FakeClock() as clock:
+
+        async def caller() -> int:
+            with pytest.raises(GatewayTimeout):
+                await run(Deadlines(1.0, "server"), 60)
+            task: asyncio.Task[Any] | None = asyncio.current_task()
+            assert task is not None
+            await asyncio.sleep(0)
+            return task.cancelling()
+
+        task = asyncio.create_task(caller())
+        await clock.advance(1.05)
+        assert await task == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1H", 3600), ("2M", 120), ("3S", 3), ("250m", 0.25), ("500u", 0.0005), ("7n", 7e-9)]
+)
+def test_timeout_syntax(text: str, seconds: float) -> None:
+    """Every unit of grpc-timeout is understood."""
+    assert parse_timeout(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "1", "S", "-1S", "1.5S", "123456789S", "1s", "1 S"])
+def test_bad_timeout(text: str) -> None:
+    """Anything else is refused with an example of what is right."""
+    with pytest.raises(BadRequest, match="such as 250m"):
+        parse_timeout(text)
