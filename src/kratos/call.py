@@ -39,7 +39,7 @@ class AppInfo:
     name: str = ""
     version: str = ""
     id: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     endpoints: tuple[str, ...] = ()
 
 
@@ -164,8 +164,6 @@ class Call:
         reply: Reply | None = None,
         app: AppInfo | None = None,
         parent: Call | None = None,
-        options: CallOptions = NO_OPTIONS,
-        known: KnownErrors = NO_ERRORS,
         sink: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
         self.operation = operation
@@ -180,8 +178,8 @@ class Call:
         self.state: dict[str, Any] = {}
         self.app = app
         self.parent = parent
-        self.options = options
-        self.known = known
+        self.options: CallOptions = NO_OPTIONS
+        self.known: KnownErrors = NO_ERRORS
         self.rejected: Error | None = None
         self._metadata: Metadata | None = None
         self._timer: Timer | None = None

@@ -51,7 +51,7 @@ class Operation(Generic[Req, Rep]):
     request: type[Req]
     reply: type[Rep]
     http: tuple[Http, ...] = field(default=(), kw_only=True)
-    options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], kw_only=True)
     idempotent: bool = field(default=False, kw_only=True)
     deprecated: bool = field(default=False, kw_only=True)
 

@@ -120,8 +120,9 @@ class BidiCall(Protocol[Req_contra, Rep_co]):
 class Invoker(Protocol):
     """What makes calls: a client connection, whatever its transport. Generated clients stand on it.
 
-    Every method is safe to use from several tasks at once. Cancelling the caller, or leaving the ``async with`` block of
-    a stream, cancels the call. A failed call raises the class that ``known`` has for its reason, else that of its code.
+    Every method is safe to use from several tasks at once. Cancelling the caller, or leaving the ``async with`` block
+    of a stream, cancels the call. A failed call raises the class that ``known`` has for its reason, else that of its
+    code.
     """
 
     async def unary(self, operation: Unary[Req, Rep], request: Req, options: CallOptions, known: KnownErrors, /) -> Rep:

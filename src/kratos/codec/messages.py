@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Literal, TypeAlias, TypeGuard, TypeVar, cast, get_args
 
 from protobuf import (
     DescEnum,
@@ -34,6 +34,7 @@ from protobuf import (
     Registry,
     ScalarType,
 )
+from protobuf.wkt import Any as AnyMessage
 
 __all__ = [
     "EnumShape",
@@ -49,7 +50,9 @@ __all__ = [
     "full_name",
     "get",
     "has",
+    "is_message",
     "new",
+    "pack",
     "resolve",
     "shape",
 ]
@@ -253,6 +256,16 @@ def child(message: Message, field: Field, /) -> Message:
         found = field.message()
         assign(message, field, found)
     return found
+
+
+def is_message(value: object, /) -> TypeGuard[Message]:
+    """Tells whether a value is a message."""
+    return isinstance(value, Message)
+
+
+def pack(message: Message, /) -> AnyMessage:
+    """Returns a ``google.protobuf.Any`` that holds a message."""
+    return AnyMessage.pack(message)
 
 
 def resolve(registry: Registry | None, url: str, /) -> type[Message] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ async def serve(
     codec: Codec | None = None,
     timeout: float | None = 10.0,
     client_timeout: float | None = 2.0,
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client, None]:
     """Serves services in memory and yields a connection to them.
 
     Every message passes through the codec in both directions, every call runs in a task of its own on the server side,
@@ -99,7 +99,7 @@ class MemoryChannel:
             raise Unimplemented(f"nobody serves {call.operation.name}", reason="UNIMPLEMENTED")
         replies: Pipe[bytes] = Pipe()
         task = asyncio.create_task(
-            self._answer(endpoint, self._outgoing(request), call, replies), context=self._context.copy()
+            self._answer(endpoint, self._outgoing(request, call), call, replies), context=self._context.copy()
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -117,9 +117,10 @@ class MemoryChannel:
                 await asyncio.wait([task])
         return None if answer is None else self._codec.decode(answer, call.operation.reply)
 
-    def _outgoing(self, request: Any) -> bytes | AsyncIterable[bytes]:
-        if isinstance(request, Messages):
-            return request.map(self._codec.encode)
+    def _outgoing(self, request: Any, call: Call) -> bytes | AsyncIterable[bytes]:
+        if call.operation.client_streams:
+            streamed: Messages[Any] = request
+            return streamed.map(self._codec.encode)
         return self._codec.encode(request)
 
     async def _answer(

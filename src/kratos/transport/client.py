@@ -107,10 +107,10 @@ class Client:
             headers=Metadata(options.get("headers", ())),
             reply=options.get("reply"),
             parent=parent,
-            options=options,
-            known=known,
             sink=sink,
         )
+        call.options = options
+        call.known = known
         if parent is not None and parent.deadline is not None:
             call.deadline = parent.deadline
             call.limit = parent.limit

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 from kratos.call import AppInfo, Call, enter_call, leave_call
 from kratos.errors import ClientClosed, Error, InternalServer
@@ -119,13 +119,23 @@ class Dispatcher:
 
 def _concealed(failure: Exception, call: Call) -> Error:
     """Returns what a client may know of an unexpected failure, and logs the rest under the same id."""
-    while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
-        failure = failure.exceptions[0]  # what a TaskGroup in the handler has wrapped
+    failure = _unwrapped(failure)
     if isinstance(failure, Error):
         return failure
     error_id = secrets.token_hex(8)
     logger.error("%s failed, error id %s", call.operation.name, error_id, exc_info=failure)
     return InternalServer("internal error", reason="UNKNOWN", metadata={"error_id": error_id})
+
+
+def _unwrapped(failure: Exception) -> Exception:
+    """Returns what a TaskGroup in the handler has wrapped, if it is a single failure."""
+    while _is_group(failure) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    return failure
+
+
+def _is_group(failure: Exception) -> TypeGuard[ExceptionGroup[Exception]]:
+    return isinstance(failure, ExceptionGroup)
 
 
 def _terminal(service: Service, name: str, operation: AnyOperation) -> Handler:

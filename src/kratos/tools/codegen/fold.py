@@ -52,10 +52,14 @@ def _broken(line: str, bracket: tuple[int, int], width: int, tail: str) -> Itera
 def _annotation(line: str, width: int) -> Iterator[str]:
     """Yields the end of a signature, ``) -> Reply:``; or a part of its annotation."""
     start, end = line.find("["), line.rfind("]")
-    if len(line) <= width or start < 0:
+    indent = f"{_indent(line)}{_INDENT}"
+    head, arrow, name = line.rpartition(" -> ")
+    if len(line) <= width or (start < 0 and not (arrow and len(indent) + len(name) - 1 <= width)):
         yield line
         return
-    indent = f"{_indent(line)}{_INDENT}"
+    if start < 0:
+        yield from (f"{head} -> (", f"{indent}{name[:-1]}", f"{_indent(line)}):")
+        return
     inner = line[start + 1 : end]
     items = _items(inner)
     yield line[: start + 1]

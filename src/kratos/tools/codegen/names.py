@@ -7,7 +7,7 @@ import re
 
 from protobuf.plugin import escape_public_identifier, python_keywords
 
-from kratos import errors
+from kratos.errors import __all__ as error_names
 
 __all__ = ["client_class", "constant", "error_class_name", "method", "service_class", "snake"]
 
@@ -15,8 +15,11 @@ __all__ = ["client_class", "constant", "error_class_name", "method", "service_cl
 # word follows (HTTP|Info) unless that is a plural (URLs).
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s(?![a-z]))[a-z])")
 
-_TAKEN = frozenset((*errors.__all__, *dir(builtins), *python_keywords()))
-"""What an error class must not be called: a module that has both would mean one and get the other."""
+_TAKEN = frozenset((*error_names, *dir(builtins), *python_keywords()))
+"""What an error class must not be called: a module that has both would mean one and get the other.
+
+So a new name in ``kratos.errors`` can rename a class of somebody's contract: it needs a new contract number.
+"""
 
 
 def snake(name: str) -> str:

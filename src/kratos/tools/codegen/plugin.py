@@ -16,10 +16,11 @@ from protobuf import DescFile
 from protobuf.plugin import Ident, Module, Schema, run
 from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest, CodeGeneratorResponse
 
-from kratos.tools.codegen import clashes, reasons, services
+from kratos.tools.codegen.clashes import check_files, check_services
 from kratos.tools.codegen.layout import tidy
 from kratos.tools.codegen.options import Options
-from kratos.tools.codegen.reasons import Reason
+from kratos.tools.codegen.reasons import Reason, check_reasons, reasons, write_errors
+from kratos.tools.codegen.services import Context, check_rules, write_services
 from kratos.tools.codegen.sources import Problems, Sources
 from kratos.version import __version__
 
@@ -42,7 +43,7 @@ class Settings:
 def main() -> None:
     """Runs the plugin on standard input and output."""
     if "--version" in sys.argv:
-        print(NAME, __version__)  # noqa: T201 - a command
+        sys.stdout.write(f"{NAME} {__version__}\n")
         return
     sys.stdout.buffer.write(respond(sys.stdin.buffer.read()))
 
@@ -102,8 +103,8 @@ class _Work:
         """Writes the modules of all files to generate."""
         self.width = schema.options.line_length
         options = Options(schema.all_files)
-        self._reasons = {file.name: reasons.reasons(file, options) for file in schema.all_files}
-        clashes.check_files(schema.files_to_generate, self.problems)
+        self._reasons = {file.name: reasons(file, options) for file in schema.all_files}
+        check_files(schema.files_to_generate, self.problems)
         for file in schema.files_to_generate:
             self._write_errors(schema, file)
             if file.services:
@@ -111,20 +112,20 @@ class _Work:
 
     def _write_errors(self, schema: Schema[Settings], file: DescFile) -> None:
         found = self._reasons[file.name]
-        reasons.check(found, self._sources, self.problems)
+        check_reasons(found, self._sources, self.problems)
         if found:
             out = schema.generate_file(file, "_errors.py")
             self.origins[out.path] = file.name
-            reasons.write(out, found, self._sources, self.width)
+            write_errors(out, found, self._sources, self.width)
 
     def _write_services(self, schema: Schema[Settings], file: DescFile, options: Options) -> None:
         errors = [self._errors_of(known) for known in self._known(schema.all_files, file)]
-        context = services.Context(options, self._sources, errors, self.width)
-        clashes.check_services(file, self._sources, self.problems)
-        services.check(file, context, self.problems)
+        context = Context(options, self._sources, errors, self.width)
+        check_services(file, self._sources, self.problems)
+        check_rules(file, context, self.problems)
         out = schema.generate_file(file, "_kratos.py")
         self.origins[out.path] = file.name
-        services.write(out, file, context)
+        write_services(out, file, context)
 
     def _known(self, files: Iterable[DescFile], file: DescFile) -> list[DescFile]:
         """Returns the files whose errors the services of ``file`` know: its package's, then those it imports."""

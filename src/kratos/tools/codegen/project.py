@@ -178,24 +178,27 @@ def _collected(fresh: Path) -> dict[PurePosixPath, bytes]:
 
 
 def _sync(files: Mapping[PurePosixPath, bytes], out: Path) -> Generated:
-    written: list[Path] = []
-    for path, content in sorted(files.items()):
-        target = out / path
-        present = target.read_bytes() if target.is_file() else None
-        if present == content or (present is not None and path.name == "__init__.py" and not _ours(target, present)):
-            continue
-        if present is not None and not _ours(target, present):
-            raise ProjectError(f"{target} is in the way: it was not generated. Move it, or generate to another folder")
+    changed = {out / path: content for path, content in sorted(files.items()) if _differs(out / path, content)}
+    for target, content in changed.items():
         _write(target, content)
-        written.append(target)
-    marker = out / "py.typed"
-    if not marker.exists():
-        marker.touch()
+    out.joinpath("py.typed").touch()
     removed = tuple(_stale(files, out))
-    for stale in removed:
-        stale.unlink()
+    for path in removed:
+        path.unlink()
     _prune(out)
-    return Generated(tuple(written), removed, len(files) - len(written))
+    return Generated(tuple(changed), removed, len(files) - len(changed))
+
+
+def _differs(target: Path, content: bytes) -> bool:
+    """Tells whether a file has to be written; all are asked before the first is."""
+    if not target.exists():
+        return True
+    present = target.read_bytes()
+    if _ours(target, present):
+        return present != content
+    if target.name == "__init__.py":  # a package of somebody's own serves as well
+        return False
+    raise ProjectError(f"{target} is in the way: it was not generated. Move it, or generate to another folder")
 
 
 def _stale(files: Mapping[PurePosixPath, bytes], out: Path) -> Iterable[Path]:

@@ -10,6 +10,7 @@ __all__ = ["docstring"]
 
 _WIDTH = 100  # prose is read, not scanned: it stays narrower than code may be
 _ITEM = re.compile(r"(?:[-*+]|\d+[.)])\s+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # with the carriage return: Windows ends its lines so
 _DIRECTIVE = re.compile(r"buf:lint:ignore\b")
 
 
@@ -40,7 +41,8 @@ def docstring(comment: str, indent: int, width: int, *, deprecated: bool = False
 
 
 def _lines(comment: str, width: int) -> Iterator[str]:
-    text = textwrap.dedent("\n".join(line.expandtabs(4).rstrip() for line in comment.split("\n"))).strip("\n")
+    lines = _CONTROL.sub("", comment).expandtabs(4).split("\n")
+    text = textwrap.dedent("\n".join(line.rstrip() for line in lines)).strip("\n")
     fenced = False
     for line in text.split("\n") if text.strip() else ():
         if _DIRECTIVE.match(line):

@@ -15,7 +15,7 @@ from kratos.tools.codegen.options import Options
 from kratos.tools.codegen.prose import docstring
 from kratos.tools.codegen.sources import Problems, Sources
 
-__all__ = ["Reason", "check", "reasons", "write"]
+__all__ = ["Reason", "check_reasons", "reasons", "write_errors"]
 
 _ERRORS = Module("kratos.errors")
 
@@ -54,7 +54,7 @@ def _enums(scope: DescFile | DescMessage) -> Iterable[DescEnum]:
         yield from _enums(message)
 
 
-def check(found: Sequence[Reason], sources: Sources, problems: Problems) -> None:
+def check_reasons(found: Sequence[Reason], sources: Sources, problems: Problems) -> None:
     """Notes codes that no error can have, and values that would share a class."""
     named: dict[str, Reason] = {}
     for reason in found:
@@ -74,7 +74,7 @@ def check(found: Sequence[Reason], sources: Sources, problems: Problems) -> None
             )
 
 
-def write(out: File, found: Sequence[Reason], sources: Sources, width: int) -> None:
+def write_errors(out: File, found: Sequence[Reason], sources: Sources, width: int) -> None:
     """Writes the module of a file's errors."""
     for reason in found:
         parent = error_class(reason.code)

@@ -16,7 +16,7 @@ from kratos.tools.codegen.options import Options
 from kratos.tools.codegen.prose import docstring
 from kratos.tools.codegen.sources import Problems, Sources
 
-__all__ = ["CONTRACT", "Context", "check", "write"]
+__all__ = ["CONTRACT", "Context", "check_rules", "write_services"]
 
 CONTRACT = 1
 """What generated code expects of ``kratos.service``."""
@@ -56,7 +56,7 @@ class Context:
     width: int
 
 
-def check(file: DescFile, context: Context, problems: Problems) -> None:
+def check_rules(file: DescFile, context: Context, problems: Problems) -> None:
     """Notes HTTP rules that name fields which are not there."""
     for rpc in [rpc for service in file.services for rpc in service.methods]:
         for rule in _rules(rpc, context.options):
@@ -64,7 +64,7 @@ def check(file: DescFile, context: Context, problems: Problems) -> None:
                 problems.add(context.sources.place(rpc), wrong)
 
 
-def write(out: File, file: DescFile, context: Context) -> None:
+def write_services(out: File, file: DescFile, context: Context) -> None:
     """Writes the module of a file's services."""
     out.print(_SERVICE.ident("require"), f"({CONTRACT}, ", literal(file.name), ")")
     out.print()

@@ -152,7 +152,7 @@ def _call(endpoint: Endpoint, context: _Context, app: AppInfo | None) -> Call:
         headers=_from_grpc(cast("Sequence[_Pair]", context.invocation_metadata() or ())),
         app=app,
     )
-    remaining = context.time_remaining()
+    remaining = cast("float | None", context.time_remaining())  # the stubs do not know None
     if remaining is not None:
         call.shorten(max(0.0, remaining), "client")
     return call

@@ -95,7 +95,7 @@ def _find(root: type[Message], names: Sequence[str]) -> tuple[Field, ...] | None
     return None if path[-1].kind == "message" else tuple(path)
 
 
-def _bind_query(message: Any, query: str) -> None:
+def _bind_query(message: Message, query: str) -> None:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
     except UnicodeDecodeError:
@@ -111,7 +111,7 @@ def _bind_query(message: Any, query: str) -> None:
             _set(message, path, texts, "query parameter")
 
 
-def _set(message: Any, path: Sequence[Field], texts: list[str], source: str) -> None:
+def _set(message: Message, path: Sequence[Field], texts: list[str], source: str) -> None:
     field = path[-1]
     name = ".".join(part.name for part in path)
     try:
