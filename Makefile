@@ -17,8 +17,6 @@ SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
 	src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py
 
 HELLO := examples/helloworld
-CHECKED := src tests examples benchmarks hatch_build.py
-PRESENT = $(wildcard $(CHECKED))
 PYTEST := $(PY) -m pytest
 
 MAKEFLAGS += --no-builtin-rules
@@ -58,8 +56,8 @@ VOCABULARY := $(subst $(space),$(comma),$(foreach word,errors metadata live oper
 check: lint types arch unit ## Run what must pass before a commit: lint, types, architecture, unit tests
 
 lint: $(DEVELOP) ## Look for mistakes and for untidy formatting
-	$(BIN)/ruff check $(PRESENT)
-	$(BIN)/ruff format --check $(PRESENT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: $(DEVELOP) generate ## Check the types, with two checkers
 	$(BIN)/mypy
@@ -72,8 +70,8 @@ unit: $(DEVELOP) ## Run the unit tests
 	$(PYTEST) -q tests/unit
 
 format: $(DEVELOP) ## Format the code and fix what can be fixed
-	$(BIN)/ruff check --fix $(PRESENT)
-	$(BIN)/ruff format $(PRESENT)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 surface: $(DEVELOP) ## Write down the public surface; review the diff
 	$(PY) tests/arch/surface.py
@@ -82,11 +80,12 @@ golden: $(DEVELOP) ## Write the golden files of the generator anew; review the d
 	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden
 
 bench: $(DEVELOP) ## Run the benchmarks
+	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
 	@for script in $(wildcard benchmarks/*.py); do echo "$$script"; $(PY) $$script || exit 1; done
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
-	rm -rf src/kratos/wire tests/fixtures tests/.kratos
+	rm -rf src/kratos/wire tests/fixtures tests/.kratos $(HELLO)/.kratos $(HELLO)/helloworld/gen
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY):

@@ -41,7 +41,7 @@ json_values: SearchStrategy[object] = st.recursive(
 """Any JSON: for Struct and Value, for unknown keys, and for fields that expect something else."""
 
 
-def messages_of(type_: type[M], depth: int = 4) -> SearchStrategy[M]:
+def messages_of(type_: type[M], depth: int = 2) -> SearchStrategy[M]:
     """Messages of a type, with any of their fields set and nested up to ``depth``.
 
     They survive a round trip through binary and JSON: floats are no NaN, times are in the range that JSON can write, an

@@ -11,7 +11,7 @@ from kratos.lazy import lazy
 from kratos.version import __version__
 
 if TYPE_CHECKING:
-    from kratos.app import App
+    from kratos.app import App, Shutdown
     from kratos.call import Call, Peer, Reply, current_call
     from kratos.errors import Error
     from kratos.handler import Handler, Messages, Middleware, only
@@ -33,6 +33,7 @@ __all__ = [
     "Middleware",
     "Peer",
     "Reply",
+    "Shutdown",
     "__version__",
     "current_call",
     "only",
@@ -53,6 +54,7 @@ __getattr__ = lazy(
         "Middleware": "handler",
         "Peer": "call",
         "Reply": "call",
+        "Shutdown": "app",
         "current_call": "call",
         "only": "handler",
     },

@@ -1,26 +1,33 @@
 """The app: services, servers and one chain of middleware, from the first listening socket to the last reply.
 
-It only assembles. Servers do the serving behind a Protocol of five members; the app owns their order and the process's
-signals.
+It only assembles. Servers do the serving behind a Protocol; the app owns their order, the registration and the
+process's signals. Whatever fails on the way down, every later step is still taken, and what went wrong is told at the
+end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 from kratos.call import AppInfo
 from kratos.handler import Middleware
+from kratos.registry.base import Instance, Registrar
 from kratos.service import Service
 from kratos.version import __version__
 
-__all__ = ["App", "Server"]
+__all__ = ["App", "Hook", "Server", "Shutdown"]
+
+logger = logging.getLogger("kratos.app")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -41,6 +48,11 @@ class Server(Protocol):
         """The URL it answers at, such as ``grpc://10.0.0.7:9000``; the port is real once it has started."""
         ...
 
+    @property
+    def summary(self) -> str:
+        """The limits that may surprise, in a few words for the banner."""
+        ...
+
     async def start(self) -> None:
         """Returns as soon as connections are accepted.
 
@@ -57,6 +69,27 @@ class Server(Protocol):
         ...
 
 
+Hook: TypeAlias = "Callable[[App], AbstractAsyncContextManager[object]]"
+"""What runs around the servers: entered before the first one starts, left after the last one has stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown:
+    """How long each step of stopping may take, in seconds.
+
+    Attributes:
+        deregister: For the registry to forget us; after that we go on, and it will forget us by itself.
+        drain: Between that and the end of accepting, so that clients notice; only with a registrar.
+        finish: For calls under way; then they are cancelled.
+        hook: For each hook to leave.
+    """
+
+    deregister: float = 5.0
+    drain: float = 1.0
+    finish: float = 10.0
+    hook: float = 5.0
+
+
 class App:
     """A service process.
 
@@ -66,8 +99,10 @@ class App:
         services: What every server serves.
         middleware: What every call passes on every server, the first one outermost.
         servers: What listens.
-        metadata: Facts about this instance.
-        stop_timeout: Seconds that calls under way have to finish when the app stops.
+        registrar: Where the process makes itself known once it serves.
+        hooks: Async context managers around the servers, the first one outermost: databases, clients, caches.
+        metadata: Facts about this instance, for the registry.
+        shutdown: How long the steps of stopping may take.
 
     Raises:
         ValueError: Something cannot be served: a clash of routes, a bad path template; the message names it.
@@ -85,46 +120,65 @@ class App:
         services: Iterable[Service] = (),
         middleware: Iterable[Middleware] = (),
         servers: Iterable[Server] = (),
+        registrar: Registrar | None = None,
+        hooks: Iterable[Hook] = (),
         metadata: Mapping[str, str] | None = None,
-        stop_timeout: float = 10.0,
+        shutdown: Shutdown | None = None,
     ) -> None:
         self.info = AppInfo(name=name, version=version, id=uuid.uuid4().hex, metadata=dict(metadata or {}))
-        self._servers = tuple(servers)
-        self._started: list[Server] = []
-        self._stop_timeout = stop_timeout
         self._services = tuple(services)
+        self._servers = tuple(servers)
+        self._registrar = registrar
+        self._hooks = tuple(hooks)
+        self._shutdown = shutdown or Shutdown()
+        self._entered: list[AbstractAsyncContextManager[object]] = []
+        self._started: list[Server] = []
+        self._instance: Instance | None = None
         middleware = tuple(middleware)
         for server in self._servers:
             server.mount(self._services, middleware, self.info)
 
     def run(self) -> None:
-        """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends it at once.
+        """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
 
         Raises:
-            OSError: An address cannot be had.
+            SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
         """
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self.serve())
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self.serve())
+        except OSError as failure:
+            sys.exit(f"{self.info.name}: {failure.strerror or failure}")
 
     async def serve(self) -> None:
         """Does what ``run`` does, inside a running event loop."""
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        with _Signals(loop, stop.set):
+        with _Signals(asyncio.get_running_loop(), stop.set):
             async with self:
                 self._greet()
                 await stop.wait()
 
     async def __aenter__(self) -> Self:
-        """Starts every server; those already started are stopped again if one fails."""
+        """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails."""
         try:
+            for hook in self._hooks:
+                manager = hook(self)
+                await manager.__aenter__()
+                self._entered.append(manager)
             for server in self._servers:
                 self._started.append(server)
                 await server.start()
-        except BaseException:
-            await self._stop()
+            self.info.endpoints = tuple(server.endpoint for server in self._servers)
+            if self._registrar is not None:
+                self._instance = _instance(self.info)
+                await self._registrar.register(self._instance)
+            self.info.ready = True
+        except BaseException as failure:
+            try:
+                await self._stop()
+            except Exception as another:
+                failure.add_note(f"and while stopping again: {another!r}")
             raise
-        self.info.endpoints = tuple(server.endpoint for server in self._servers)
         return self
 
     async def __aexit__(
@@ -133,31 +187,95 @@ class App:
         await self._stop()
 
     async def _stop(self) -> None:
-        """Stops every server, whatever happens to another.
+        """Takes every step down, even if the task that asks for it is cancelled meanwhile.
 
         Raises:
-            ExceptionGroup: What went wrong.
+            ExceptionGroup: What went wrong, after the last step.
         """
-        started, self._started = self._started, []
-        results = await asyncio.gather(*(server.stop(self._stop_timeout) for server in started), return_exceptions=True)
-        failures = [result for result in results if isinstance(result, Exception)]
+        descent = asyncio.create_task(self._descend(), name=f"stop {self.info.name}")
+        cancelled: asyncio.CancelledError | None = None
+        while not descent.done():
+            try:
+                await asyncio.shield(descent)
+            except asyncio.CancelledError as again:
+                cancelled = again
+            except Exception:
+                break
+        failures = descent.result()
         if failures:
             raise ExceptionGroup(f"{self.info.name} did not stop cleanly", failures)
+        if cancelled is not None:
+            raise cancelled
+
+    async def _descend(self) -> list[Exception]:
+        """Goes down step by step and returns what failed on the way."""
+        limits = self._shutdown
+        failures: list[Exception] = []
+        self.info.ready = False
+        instance, self._instance = self._instance, None
+        if self._registrar is not None and instance is not None:
+            await self._deregister(self._registrar, instance)
+            await asyncio.sleep(limits.drain)
+        started, self._started = self._started, []
+        # Twice the time: a server that keeps its own limit is never cut off by ours.
+        stops = [bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in started]
+        failures += filter(None, await asyncio.gather(*stops))
+        while self._entered:
+            manager = self._entered.pop()
+            failure = await bounded(manager.__aexit__(None, None, None), limits.hook, "leave", manager)
+            if failure is not None:
+                failures.append(failure)
+        return failures
+
+    async def _deregister(self, registrar: Registrar, instance: Instance) -> None:
+        """Asks the registry to forget us; that it cannot is no reason to stay."""
+        failure = await bounded(registrar.deregister(instance), self._shutdown.deregister, "deregister from", registrar)
+        if failure is not None:
+            logger.error("%s stays registered as %s for now: %r", self.info.name, instance.id, failure)
 
     def _greet(self) -> None:
         title = f"{self.info.name} {self.info.version}".rstrip()
-        lines = [f"{title} (kratos {__version__})", *(f"  {url}" for url in self.info.endpoints), *self._try_it()]
-        sys.stderr.write("\n".join([*lines, "  stop: Ctrl-C"]) + "\n")
+        lines = [f"{title} (kratos {__version__})"]
+        lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self._servers]
+        lines += [*self._try_it(), "  stop: Ctrl-C"]
+        sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
 
     def _try_it(self) -> list[str]:
         """Returns a first request to make, where there is one that needs no body."""
         urls = [url for url in self.info.endpoints if url.startswith("http")]
-        rules = (
-            rule for service in self._services for _, operation in service.__operations__ for rule in operation.http
-        )
+        operations = [operation for service in self._services for _, operation in service.__operations__]
+        rules = [rule for each in operations if not each.client_streams for rule in each.http]
         paths = [re.sub(r"\{[^{}]*\}", "kratos", rule.path) for rule in rules if rule.method == "GET"]
         return [f"  try:  curl {urls[0]}{paths[0]}"] if urls and paths else []
+
+
+def _instance(info: AppInfo) -> Instance:
+    return Instance(
+        id=info.id, name=info.name, version=info.version, metadata=info.metadata, endpoints=info.endpoints
+    )
+
+
+async def bounded(work: Awaitable[Any], seconds: float, verb: str, what: object) -> Exception | None:
+    """Awaits ``work`` for some seconds and returns what went wrong, instead of raising it.
+
+    Work that ignores its cancellation is left behind: the process is about to end anyway.
+    """
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task], timeout=seconds)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_SECONDS)
+        return TimeoutError(f"{verb} {type(what).__name__}: not done after {seconds:g} s")
+    if task.cancelled():
+        return RuntimeError(f"{verb} {type(what).__name__}: was cancelled")
+    failure = task.exception()
+    if failure is None or isinstance(failure, Exception):
+        return failure
+    raise failure
+
+
+_CANCEL_SECONDS = 0.5
 
 
 class _Signals:

@@ -33,6 +33,7 @@ class AppInfo:
         version: The version of the service.
         id: Unique per process.
         metadata: Facts published with the instance.
+        ready: Whether calls are welcome: true between registration and the first step of stopping.
         endpoints: URLs such as ``grpc://10.0.0.7:9000``; the app sets them once the servers have started.
     """
 
@@ -41,6 +42,7 @@ class AppInfo:
     id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     endpoints: tuple[str, ...] = ()
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,20 @@ A chain is put together once per operation, when a server or client is built. A 
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import Any, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast, runtime_checkable
 
 from kratos.call import Call
+from kratos.errors import Error, InternalServer
 from kratos.operation import AnyOperation
 
-__all__ = ["Binding", "Handler", "Messages", "Middleware", "Where", "chain", "only"]
+__all__ = ["Binding", "Handler", "Messages", "Middleware", "Where", "chain", "conceal", "only", "unwrapped"]
+
+logger = logging.getLogger("kratos.handler")
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -190,3 +195,33 @@ def _predicate(rule: Where) -> Callable[[AnyOperation], bool]:
     if callable(rule):
         return rule
     raise TypeError(f"only() takes a name, a prefix ending in *, a compiled pattern or a predicate, not {rule!r}")
+
+
+def conceal(failure: Exception, call: Call) -> Error:
+    """Returns what a client may know of a failure, and logs the rest under the id that the client gets.
+
+    The id also becomes the field ``error_id`` of the call. An ``Error``, also one that a TaskGroup has wrapped, was
+    meant for the client: it is returned as it is, and nothing is logged. The request never is.
+
+    Args:
+        failure: What a handler or middleware raised.
+        call: The call that ends with it.
+    """
+    failure = unwrapped(failure)
+    if isinstance(failure, Error):
+        return failure
+    error_id = os.urandom(8).hex()
+    call.fields["error_id"] = error_id
+    logger.error("%s failed, error id %s", call.operation.name, error_id, exc_info=failure)
+    return InternalServer("internal error", reason="UNKNOWN", metadata={"error_id": error_id})
+
+
+def unwrapped(failure: Exception) -> Exception:
+    """Returns what a TaskGroup in the handler has wrapped, if it is a single failure."""
+    while _is_group(failure) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    return failure
+
+
+def _is_group(failure: Exception) -> TypeGuard[ExceptionGroup[Exception]]:
+    return isinstance(failure, ExceptionGroup)

@@ -6,9 +6,12 @@ modules say which contract they were written for, and ``require`` refuses one fr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar, Protocol, TypeVar
+from functools import wraps
+from types import MethodType
+from typing import Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
 
 from kratos.call import CallOptions
 from kratos.errors import Error, KnownErrors, Unimplemented, by_reason
@@ -25,6 +28,7 @@ __all__ = [
     "ServerStreamCall",
     "Service",
     "Stub",
+    "blocking",
     "require",
     "unimplemented",
 ]
@@ -33,6 +37,10 @@ Req = TypeVar("Req")
 Rep = TypeVar("Rep")
 Req_contra = TypeVar("Req_contra", contravariant=True)
 Rep_co = TypeVar("Rep_co", covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_BLOCKING: Final = "__kratos_blocking__"
 
 CONTRACT = 1
 """The newest contract with generated code that this library fulfils."""
@@ -182,3 +190,30 @@ def unimplemented(operation: AnyOperation, /, *_asked: object) -> Error:
     Generated methods also hand over what they were asked, so that linters see their arguments used.
     """
     return Unimplemented(f"{operation.name} is not implemented by this server", reason="UNIMPLEMENTED")
+
+
+def blocking(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Makes a plain ``def`` of a unary method, for work that blocks: it runs in the server's pool of threads.
+
+    A plain ``def`` alone runs there too; the decorator tells type checkers so, because the generated base declares
+    ``async def``. ``current_call()`` is the call there as well. When the caller has left or time is up the caller gets
+    its answer at once, while the thread runs on to the end of the method: Python cannot stop it. Anywhere else than in
+    a server, awaiting the method runs it in a thread of the event loop.
+
+    Example:
+        ``@blocking`` above ``def get_report(self, request: ReportRequest, call: Call) -> Report:``
+    """
+
+    @wraps(method)
+    async def answer(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, *args, **kwargs)
+
+    vars(answer)[_BLOCKING] = method
+    return answer
+
+
+def unblocked(method: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Returns the plain method that ``blocking`` has wrapped, None if it has not; for dispatchers."""
+    plain: Callable[..., Any] | None = getattr(method, _BLOCKING, None)
+    owner = getattr(method, "__self__", None)
+    return plain if plain is None or owner is None else MethodType(plain, owner)

@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kratos.app import App
+from kratos.app import App, Hook, Shutdown
 from kratos.call import AppInfo
 from kratos.handler import Middleware
+from kratos.registry import Instance, MemoryRegistry
 from kratos.service import Service
+from kratos.testing import FakeClock
 
 
 class Recorder:
@@ -34,6 +37,10 @@ class Recorder:
     def endpoint(self) -> str:
         return f"test://{self.name}"
 
+    @property
+    def summary(self) -> str:
+        return "a test"
+
     async def start(self) -> None:
         self.log.append(f"start {self.name}")
         if self.fail == "start":
@@ -43,12 +50,14 @@ class Recorder:
         self.log.append(f"stop {self.name} within {timeout}")
         if self.fail == "stop":
             raise RuntimeError(f"{self.name} cannot stop")
+        if self.fail == "hang":
+            await asyncio.Event().wait()
 
 
 async def test_order() -> None:
     """Servers are mounted when the app is made, started in order, and all stopped."""
     log: list[str] = []
-    app = App(name="shop", servers=[Recorder("a", log), Recorder("b", log)], stop_timeout=3)
+    app = App(name="shop", servers=[Recorder("a", log), Recorder("b", log)], shutdown=Shutdown(finish=3))
     assert log == ["mount a for shop", "mount b for shop"]
     assert app.info.endpoints == ()
     async with app:
@@ -76,6 +85,183 @@ async def test_failed_stop_stops_the_others() -> None:
             pass
     assert [str(each) for each in failure.value.exceptions] == ["a cannot stop", "c cannot stop"]
     assert "stop b within 10.0" in log
+
+
+class Registry(MemoryRegistry):
+    """A registry that writes down what is asked of it, and may misbehave."""
+
+    def __init__(self, log: list[str], *, fail: str = "") -> None:
+        super().__init__()
+        self.log = log
+        self.fail = fail
+
+    async def register(self, instance: Instance, /) -> None:
+        self.log.append(f"register {', '.join(instance.endpoints)}")
+        if self.fail == "register":
+            raise ConnectionError("no registry")
+        await super().register(instance)
+
+    async def deregister(self, instance: Instance, /) -> None:
+        self.log.append("deregister")
+        if self.fail == "deregister":
+            raise ConnectionError("no registry")
+        if self.fail == "hang":
+            await asyncio.Event().wait()
+        await super().deregister(instance)
+
+    async def found(self) -> int:
+        async for instances in self.watch("shop"):
+            return len(instances)
+        return -1
+
+
+def hook(name: str, log: list[str], *, fail: str = "") -> Hook:
+    @asynccontextmanager
+    async def manager(app: App) -> AsyncIterator[None]:
+        log.append(f"enter {name}")
+        if fail == "enter":
+            raise RuntimeError(f"{name} cannot begin")
+        yield
+        log.append(f"leave {name}")
+        if fail == "leave":
+            raise RuntimeError(f"{name} cannot end")
+        if fail == "hang":
+            await asyncio.Event().wait()
+
+    return manager
+
+
+async def test_the_whole_way_up_and_down() -> None:
+    """Hooks, servers, registration; then not ready, deregistration, servers, hooks in reverse."""
+    log: list[str] = []
+    registry = Registry(log)
+    hooks = [hook("db", log), hook("cache", log)]
+    app = App(name="shop", servers=[Recorder("a", log)], registrar=registry, hooks=hooks, shutdown=Shutdown(drain=0))
+    assert not app.info.ready
+    async with app:
+        assert app.info.ready
+        assert await registry.found() == 1
+    assert not app.info.ready
+    assert await registry.found() == 0
+    assert log[1:] == [
+        "enter db",
+        "enter cache",
+        "start a",
+        "register test://a",
+        "deregister",
+        "stop a within 10.0",
+        "leave cache",
+        "leave db",
+    ]
+
+
+async def test_clients_get_time_to_notice() -> None:
+    """Between deregistration and the end of accepting there is the drain delay; the app is not ready meanwhile."""
+    log: list[str] = []
+    with FakeClock() as clock:
+        app = App(name="shop", servers=[Recorder("a", log)], registrar=Registry(log), shutdown=Shutdown(drain=3))
+        await app.__aenter__()
+        task = asyncio.create_task(app.__aexit__(None, None, None))
+        await clock.advance(2.9)
+        assert log[-1] == "deregister"
+        assert not app.info.ready
+        await clock.advance(0.2)
+        await task
+    assert log[-1] == "stop a within 10.0"
+
+
+@pytest.mark.parametrize("fail", ["deregister", "hang"])
+async def test_a_registry_that_is_away_does_not_hold_us(fail: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A failing or hanging deregistration is logged, and every later step is taken."""
+    log: list[str] = []
+    with FakeClock() as clock:
+        app = App(
+            name="shop", servers=[Recorder("a", log)], registrar=Registry(log, fail=fail), hooks=[hook("db", log)]
+        )
+        await app.__aenter__()
+        task = asyncio.create_task(app.__aexit__(None, None, None))
+        for _ in range(4):
+            await clock.advance(2)
+        await task
+    assert log[-2:] == ["stop a within 10.0", "leave db"]
+    assert "stays registered" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"hook": "leave"}, "db cannot end"),
+        ({"hook": "hang"}, "leave .*: not done after 5 s"),
+        ({"server": "hang"}, "stop Recorder: not done after 21 s"),
+        ({"server": "stop"}, "a cannot stop"),
+    ],
+)
+async def test_every_step_down_is_taken(wrong: dict[str, str], message: str) -> None:
+    """Whatever fails or hangs, servers are stopped, hooks left, and the reasons told at the end."""
+    log: list[str] = []
+    hooks = [hook("outer", log), hook("db", log, fail=wrong.get("hook", ""))]
+    servers = [Recorder("a", log, fail=wrong.get("server", "")), Recorder("b", log)]
+    registry = Registry(log)
+    with FakeClock() as clock:
+        app = App(name="shop", servers=servers, registrar=registry, hooks=hooks)
+        await app.__aenter__()
+        task = asyncio.create_task(app.__aexit__(None, None, None))
+        for _ in range(20):
+            await clock.advance(2)
+        with pytest.raises(ExceptionGroup) as failure:
+            await task
+    assert failure.group_contains(Exception, match=message)
+    assert log[-1] == "leave outer"
+    assert {"deregister", "stop a within 10.0", "stop b within 10.0", "leave db"} <= set(log)
+    assert await registry.found() == 0
+
+
+async def test_a_failed_start_leaves_nothing_behind() -> None:
+    """A server that dies at start, or a registry that refuses, takes everything down that was up."""
+    log: list[str] = []
+    app = App(name="shop", servers=[Recorder("a", log, fail="start")], registrar=Registry(log), hooks=[hook("db", log)])
+    with pytest.raises(OSError, match="a cannot start"):
+        await app.__aenter__()
+    assert log[1:] == ["enter db", "start a", "stop a within 10.0", "leave db"]
+    log.clear()
+    app = App(name="shop", servers=[Recorder("a", log)], registrar=Registry(log, fail="register"))
+    with pytest.raises(ConnectionError):
+        await app.__aenter__()
+    assert log[-1] == "stop a within 10.0"
+    log.clear()
+    app = App(name="shop", servers=[Recorder("a", log)], hooks=[hook("db", log), hook("bad", log, fail="enter")])
+    with pytest.raises(RuntimeError, match="bad cannot begin"):
+        await app.__aenter__()
+    assert log[1:] == ["enter db", "enter bad", "leave db"]
+
+
+async def test_a_cancelled_parent_still_stops_in_order() -> None:
+    """Cancelling the task around the app, even twice, does not skip a step."""
+    log: list[str] = []
+    registry = Registry(log)
+    app = App(
+        name="shop",
+        servers=[Recorder("a", log)],
+        registrar=registry,
+        hooks=[hook("db", log)],
+        shutdown=Shutdown(drain=0.05),
+    )
+
+    async def parent() -> None:
+        async with app:
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(parent())
+    while not app.info.ready:
+        await asyncio.sleep(0)
+    task.cancel()
+    while "deregister" not in log:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log[-3:] == ["deregister", "stop a within 10.0", "leave db"]
+    assert await registry.found() == 0
 
 
 async def test_serve_ends_on_a_signal() -> None:

@@ -82,6 +82,8 @@ _WELL_KNOWN: Mapping[WellKnown, str] = MappingProxyType(
 def report(problems: Sequence[Problem]) -> BadRequest:
     """Makes one error of the first problems, at least one; metadata ``field`` is the place of the first one."""
     text = "; ".join(str(problem) for problem in problems[:MAX_PROBLEMS])
+    if len(problems) > MAX_PROBLEMS:
+        text += "; and more"
     path = problems[0].path
     return refusal(text, {"field": path} if path else None)
 
@@ -186,7 +188,7 @@ def _names_value(enum: EnumShape, value: JsonValue) -> bool:
         return value in enum.numbers
     if isinstance(value, bool) or not isinstance(value, int):
         return value is None
-    return enum.open or value in enum.names
+    return -(2**31) <= value < 2**31 if enum.open else value in enum.names
 
 
 def _choices(enum: EnumShape) -> str:

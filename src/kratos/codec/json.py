@@ -11,13 +11,17 @@ from typing import Literal, TypeVar, cast
 from protobuf import message_from_json_value
 
 from kratos.codec.diagnose import DECODE_ERRORS, MAX_PROBLEMS, Diagnosis, report
-from kratos.codec.jsontext import MAX_DEPTH, check_depth, parse, refusal, syntax_error
-from kratos.codec.jsonwalk import Members, may_clash, oneofs_below, prune
+from kratos.codec.jsontext import MAX_DEPTH, JsonValue, check_depth, parse, refusal, syntax_error
+from kratos.codec.jsonwalk import Doubts, Problem, doubts_about, may_clash, prune
 from kratos.codec.messages import Message, Registry, full_name
 
 __all__ = ["JsonCodec", "JsonOptions"]
 
 M = TypeVar("M")
+
+
+# Stands for a type that has not come by yet: whatever is not None has to be looked at.
+_UNKNOWN = Doubts((), integer_keys=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class JsonCodec:
         registry: The types that ``google.protobuf.Any`` may hold, and extensions.
     """
 
-    __slots__ = ("_numbers", "_oneofs", "_options", "_proto_names", "_registry", "_zeros")
+    __slots__ = ("_doubts", "_numbers", "_options", "_proto_names", "_registry", "_zeros")
 
     name = "json"
     content_types = ("application/json", "application/protojson")
@@ -58,7 +62,7 @@ class JsonCodec:
         self._options = options or JsonOptions()
         self._registry = registry
         # Filled as types come by, so it holds as many as the program has.
-        self._oneofs: dict[type[object], tuple[Members, ...]] = {}
+        self._doubts: dict[type[object], Doubts | None] = {}
         self._zeros = self._options.zero_values
         self._numbers = self._options.enums == "number"
         self._proto_names = self._options.names == "proto"
@@ -92,48 +96,69 @@ class JsonCodec:
             return into()
         if len(data) > MAX_DEPTH:
             check_depth(data)
+        broken: json.JSONDecodeError | None = None
         try:
             message = read(data, registry=self._registry)
         except json.JSONDecodeError as error:
-            parse(data)  # The stricter of the two tells it better, if it minds too.
-            raise syntax_error(error) from None
+            broken = error
         except DECODE_ERRORS:
-            # Strict is fast, and most bodies have no unknown keys. The others take the long way.
-            return cast("M", self._decode_slowly(data, _messages_of(into)))
-        oneofs = self._oneofs.get(into)
-        if oneofs is None or (oneofs and may_clash(data, oneofs)):
-            self._audit(data, _messages_of(into))
+            pass
+        else:
+            doubts = self._doubts.get(into, _UNKNOWN)
+            if doubts is not None:
+                self._audit(message, data)
+            return message
+        # Strict is fast, and most bodies have no unknown keys; what it refused takes the long way.
+        value = parse(data)
+        if broken is not None:  # The native parser is the stricter one.
+            raise syntax_error(broken)
+        message = cast("M", self._decode_value(value, into))
+        self._audit(message, data)
         return message
 
-    def _audit(self, data: bytes, into: type[Message]) -> None:
-        """Refuses a body that sets a oneof twice, which the native decoder does not mind."""
-        if into not in self._oneofs:
-            self._oneofs[into] = oneofs_below(into, self._registry)
-        if may_clash(data, self._oneofs[into]):
-            problems = list(prune(parse(data), into, self._registry, drop=False))
-            if problems:
-                raise report(problems)
-
-    def _decode_slowly(self, data: bytes, into: type[Message]) -> Message:
-        """Decodes what was refused as it stands: without unknown keys, or with an error that helps."""
-        value = parse(data)
-        ignore = self._options.unknown == "ignore"
-        problems = list(prune(value, into, self._registry, drop=ignore))
-        refused = ""
-        if not problems:
-            try:
-                return message_from_json_value(into, value, registry=self._registry)
-            except DECODE_ERRORS as error:
-                refused = str(error)
-        try:
-            problems.extend(islice(Diagnosis(self._registry, unknown=not ignore).problems(value, into), MAX_PROBLEMS))
-        except RecursionError as error:  # Nested deeper than messages may be; there is nothing more to find.
-            refused = str(error)
+    def _audit(self, message: object, data: bytes) -> None:
+        """Refuses what the native decoder should have: oneofs that are set twice, integer keys out of range."""
+        type_ = cast("type[Message]", type(message))
+        if type_ not in self._doubts:
+            self._doubts[type_] = doubts_about(type_, self._registry)
+        doubts = self._doubts[type_]
+        if doubts is None:
+            return
+        problems: list[Problem] = []
+        if may_clash(data, doubts.oneofs):
+            problems += prune(parse(data), type_, self._registry, drop=False)
+        if doubts.integer_keys and not _in_range(cast("Message", message)):
+            problems += islice(Diagnosis(self._registry, unknown=False).problems(parse(data), type_), MAX_PROBLEMS + 1)
         if problems:
             raise report(problems)
-        raise refusal(f"the body is no {full_name(into)}: {refused[:100]}")
+
+    def _decode_value(self, value: JsonValue, into: type[object]) -> Message:
+        """Decodes what was refused as it stands: without unknown keys, or with an error that helps."""
+        type_ = cast("type[Message]", into)  # It has from_json, as nothing else does.
+        ignore = self._options.unknown == "ignore"
+        refused = ""
+        try:
+            problems = list(prune(value, type_, self._registry, drop=ignore))
+            if not problems:
+                try:
+                    return message_from_json_value(type_, value, registry=self._registry)
+                except DECODE_ERRORS as error:
+                    refused = str(error)
+            found = Diagnosis(self._registry, unknown=not ignore).problems(value, type_)
+            problems += islice(found, MAX_PROBLEMS + 1)
+        except RecursionError as error:  # Nested deeper than messages may be, or near the end of the caller's stack.
+            raise refusal(f"the body is no {full_name(type_)}: {error}") from None
+        if problems:
+            raise report(problems)
+        raise refusal(f"the body is no {full_name(type_)}: {refused[:100]}")
 
 
-def _messages_of(into: type[object]) -> type[Message]:
-    """Says to the type checker what ``from_json`` has proved: nothing else is called so."""
-    return cast("type[Message]", into)
+def _in_range(message: Message) -> bool:
+    """Tells whether all integers fit their fields: writing checks what reading did not."""
+    try:
+        message.to_binary()
+    except OverflowError:
+        return False
+    except ValueError:  # A required field is unset, which is none of a decoder's business.
+        pass
+    return True

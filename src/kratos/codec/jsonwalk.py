@@ -22,7 +22,6 @@ __all__ = [
     "extends",
     "join",
     "may_clash",
-    "oneofs_below",
     "payload",
     "prune",
 ]
@@ -142,19 +141,35 @@ Members: TypeAlias = tuple[tuple[bytes, ...], ...]
 """The members of one oneof: for each the keys that name it, as they stand in JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What the native decoder lets pass in messages of one type.
+
+    Attributes:
+        oneofs: The real oneofs that its messages may hold, at any depth: the last member that comes would win.
+        integer_keys: They may hold maps with integer keys: keys may be out of range.
+    """
+
+    oneofs: tuple[Members, ...]
+    integer_keys: bool
+
+
 def may_clash(data: bytes, oneofs: Sequence[Members]) -> bool:
     """Tells whether it is worth while to look for oneofs that are set twice; False is certain.
 
     Two searches for each member cost a fraction of parsing the text a second time.
     """
+    if not oneofs:
+        return False
     if b"\\u" in data:  # Letters of a key may be written as escapes.
         return True
     return any(sum(any(name in data for name in names) for names in members) > 1 for members in oneofs)
 
 
-def oneofs_below(type_: type[Message], registry: Registry | None) -> tuple[Members, ...]:
-    """Returns the real oneofs of a type and of all types that its messages may hold."""
-    found: list[Members] = []
+def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | None:
+    """Returns what has to be checked in messages of a type after decoding; None for nothing, as for most."""
+    oneofs: list[Members] = []
+    integer_keys = False
     seen: set[type[Message]] = set()
     queue = [type_]
     while queue:
@@ -163,11 +178,12 @@ def oneofs_below(type_: type[Message], registry: Registry | None) -> tuple[Membe
             continue
         seen.add(known.type)
         if known.well_known == "Any" and registry is not None:
-            found.append(_ANYTHING)
+            oneofs.append(_ANYTHING)
         if known.well_known is None:
-            found.extend(tuple(_spellings(field) for field in members) for members in known.oneofs.values())
+            oneofs.extend(tuple(_spellings(field) for field in members) for members in known.oneofs.values())
+            integer_keys |= any(field.key not in (None, "string", "bool") for field in known.fields)
             queue.extend(field.message for field in known.fields if field.message is not None)
-    return tuple(found)
+    return Doubts(tuple(oneofs), integer_keys) if oneofs or integer_keys else None
 
 
 # What is in an Any is not known beforehand, so its presence is enough: a "oneof" of which two members always come.

@@ -18,6 +18,7 @@ from kratos.service import Service
 from kratos.transport.client import Client
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.pipe import Pipe
+from kratos.transport.resolve import Single
 
 __all__ = ["MemoryChannel", "serve"]
 
@@ -49,11 +50,8 @@ async def serve(
     """
     dispatcher = Dispatcher(services, middleware, timeout=timeout, app=AppInfo(name="test"))
     channel = MemoryChannel(dispatcher, codec or ProtoCodec())
-    client = Client(channel, middleware=client_middleware, timeout=client_timeout)
-    try:
+    async with Client(Single(channel), middleware=client_middleware, timeout=client_timeout) as client:
         yield client
-    finally:
-        await client.aclose()
 
 
 class MemoryChannel:
@@ -76,22 +74,7 @@ class MemoryChannel:
         self._closed = False
 
     async def unary(self, request: Any, call: Call) -> Any:
-        """Sends one request and returns the reply; see ``Channel``."""
-        return await self._exchange(request, call)
-
-    async def stream(self, request: Any, call: Call) -> Any:
-        """Carries one streaming call; see ``Channel``."""
-        return await self._exchange(request, call)
-
-    async def aclose(self) -> None:
-        """Cancels the calls under way and waits for them."""
-        self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def _exchange(self, request: Any, call: Call) -> Any:
+        """Sends one request and returns the reply; see ``Channel``. In memory a stream takes the same way."""
         if self._closed:
             raise ServiceUnavailable("this connection is closed", reason="CONNECTION_CLOSED")
         endpoint = self._dispatcher.endpoints.get(call.operation.name)
@@ -116,6 +99,18 @@ class MemoryChannel:
                 task.cancel()
                 await asyncio.wait([task])
         return None if answer is None else self._codec.decode(answer, call.operation.reply)
+
+    async def stream(self, request: Any, call: Call) -> Any:
+        """Carries one streaming call; see ``Channel``."""
+        return await self.unary(request, call)
+
+    async def aclose(self) -> None:
+        """Cancels the calls under way and waits for them."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _outgoing(self, request: Any, call: Call) -> bytes | AsyncIterable[bytes]:
         if call.operation.client_streams:

@@ -18,9 +18,9 @@ from kratos.handler import Handler, Messages, Middleware, chain
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
 from kratos.service import BidiCall, CallOptions, ClientStreamCall, ServerStreamCall
-from kratos.transport.channel import Channel
 from kratos.transport.deadline import Deadlines, expired
 from kratos.transport.pipe import Pipe
+from kratos.transport.resolve import Channels
 
 __all__ = ["Client"]
 
@@ -31,14 +31,18 @@ Rep = TypeVar("Rep")
 class Client:
     """Makes calls through a channel. Generated clients take it as their invoker.
 
+    Use it as an async context manager: entering it begins to look for nodes, leaving it closes every connection.
+
     Args:
-        channel: Where the calls go.
+        channels: Where the calls go.
         middleware: What every call passes, the first one outermost.
         timeout: Seconds for a unary call; None is no limit. Streams have none.
     """
 
-    def __init__(self, channel: Channel, *, middleware: Iterable[Middleware] = (), timeout: float | None = 2.0) -> None:
-        self._channel = channel
+    def __init__(
+        self, channels: Channels, *, middleware: Iterable[Middleware] = (), timeout: float | None = 2.0
+    ) -> None:
+        self._channels = channels
         self._middleware = tuple(middleware)
         self._deadlines = Deadlines(timeout, "client")
         self._chains: dict[AnyOperation, Handler] = {}
@@ -74,9 +78,18 @@ class Client:
         """Opens both directions of one call; see ``Invoker``."""
         return _Stream[Req, Rep](self, operation, options, known)
 
+    async def __aenter__(self) -> Self:
+        await self._channels.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
     async def aclose(self) -> None:
-        """Closes the channel."""
-        await self._channel.aclose()
+        """Closes every connection; calls under way fail. Calling it again does nothing."""
+        await self._channels.aclose()
 
     async def run_stream(self, request: Any, call: Call) -> Any:
         """Runs the chain of a stream to its end in the current task."""
@@ -101,9 +114,8 @@ class Client:
         parent = current_call()
         call = Call(
             operation,
-            kind=self._channel.kind,
+            kind=self._channels.kind,
             side="client",
-            peer=self._channel.peer,
             headers=Metadata(options.get("headers", ())),
             reply=options.get("reply"),
             parent=parent,
@@ -123,9 +135,19 @@ class Client:
         handler = self._chains.get(operation)
         if handler is None:
             streams = operation.client_streams or operation.server_streams
-            send: Handler = self._channel.stream if streams else self._channel.unary
+            send: Handler = self._stream if streams else self._send
             handler = self._chains[operation] = chain(self._middleware, send, operation)
         return handler
+
+    async def _send(self, request: Any, call: Call) -> Any:
+        channel = await self._channels.pick(call)
+        call.peer = channel.peer
+        return await channel.unary(request, call)
+
+    async def _stream(self, request: Any, call: Call) -> Any:
+        channel = await self._channels.pick(call)
+        call.peer = channel.peer
+        return await channel.stream(request, call)
 
 
 class _Stream(Generic[Req, Rep]):

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import Any
 
 from kratos.call import AppInfo, Call, enter_call, leave_call
-from kratos.errors import ClientClosed, Error, InternalServer
-from kratos.handler import Handler, Middleware, chain
+from kratos.errors import ClientClosed, Error
+from kratos.handler import Handler, Middleware, chain, conceal
 from kratos.operation import AnyOperation
-from kratos.service import Service
+from kratos.service import Service, unblocked
 from kratos.transport.deadline import Deadlines, expired
 
 __all__ = ["Dispatcher", "Endpoint"]
@@ -49,10 +50,12 @@ class Dispatcher:
         services: What to serve.
         middleware: What every call passes, the first one outermost.
         timeout: Seconds for a unary call; None is no limit. Streams have none.
+        threads: How many plain ``def`` methods may run at a time, in threads; further calls wait for one, which counts
+            toward their deadline.
         app: Who is serving, for ``call.app``.
 
     Raises:
-        ValueError: Two services implement the same operation.
+        ValueError: Two services implement the same operation, or ``threads`` is less than one.
         TypeError: A method is not what its kind needs.
     """
 
@@ -62,9 +65,11 @@ class Dispatcher:
         middleware: Iterable[Middleware] = (),
         *,
         timeout: float | None = 10.0,
+        threads: int = 40,
         app: AppInfo | None = None,
     ) -> None:
         self.app = app
+        self._threads = _Threads(threads)
         self._deadlines = Deadlines(timeout, "server")
         middleware = list(middleware)
         owners: dict[str, Service] = {}
@@ -77,7 +82,7 @@ class Dispatcher:
                         "pass one of them"
                     )
                 owners[operation.name] = service
-                handler = chain(middleware, _terminal(service, name, operation), operation)
+                handler = chain(middleware, _terminal(service, name, operation, self._threads), operation)
                 streams = operation.client_streams or operation.server_streams
                 endpoints[operation.name] = Endpoint(operation, handler, not streams)
         self.endpoints: Mapping[str, Endpoint] = MappingProxyType(endpoints)
@@ -111,51 +116,53 @@ class Dispatcher:
             # Nobody stopped this call: the handler awaited something that was cancelled.
             raise ClientClosed("the work behind this call was cancelled", reason="CANCELLED") from None
         except Exception as failure:
-            raise _concealed(failure, call) from failure
+            raise conceal(failure, call) from failure
         finally:
             watch.leave()
             leave_call(token)
 
-
-def _concealed(failure: Exception, call: Call) -> Error:
-    """Returns what a client may know of an unexpected failure, and logs the rest under the same id."""
-    failure = _unwrapped(failure)
-    if isinstance(failure, Error):
-        return failure
-    error_id = secrets.token_hex(8)
-    logger.error("%s failed, error id %s", call.operation.name, error_id, exc_info=failure)
-    return InternalServer("internal error", reason="UNKNOWN", metadata={"error_id": error_id})
+    def close(self) -> None:
+        """Lets the threads of ``def`` methods end; those at work end with their method. A later call starts new ones."""
+        self._threads.close()
 
 
-def _unwrapped(failure: Exception) -> Exception:
-    """Returns what a TaskGroup in the handler has wrapped, if it is a single failure."""
-    while _is_group(failure) and len(failure.exceptions) == 1:
-        failure = failure.exceptions[0]
-    return failure
-
-
-def _is_group(failure: Exception) -> TypeGuard[ExceptionGroup[Exception]]:
-    return isinstance(failure, ExceptionGroup)
-
-
-def _terminal(service: Service, name: str, operation: AnyOperation) -> Handler:
+def _terminal(service: Service, name: str, operation: AnyOperation, threads: _Threads) -> Handler:
     """Returns the end of the chain: the service's method in the shape of a handler."""
     method: Callable[[Any, Call], Any] = getattr(service, name)
+    where = f"{_name(service)}.{name}"
     if operation.server_streams:
-        if inspect.iscoroutinefunction(method):
+        if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
             raise TypeError(
-                f"{_name(service)}.{name} answers with a stream: make it an async generator (use `yield`), "
+                f"{where} answers with a stream: make it an async generator (use `yield`), "
                 "or a plain def that returns an async iterator"
             )
         return _pump(method)
-    if not inspect.iscoroutinefunction(method):
-        raise TypeError(f"{_name(service)}.{name} must be `async def`: it answers with one reply")
+    if inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+        raise TypeError(f"{where} answers with one reply: it must return it, not yield")
+    plain = unblocked(method) or (None if inspect.iscoroutinefunction(method) else method)
+    if plain is None:
+        return _call(method)
+    if operation.client_streams:
+        raise TypeError(f"{where} reads a stream, so it must be `async def`: only unary methods run in threads")
+    return _threaded(plain, threads)
 
+
+def _call(method: Callable[[Any, Call], Any]) -> Handler:
     # Plain def: it hands on the method's coroutine and leaves no frame between the chain and the user's code.
     def answer(request: Any, call: Call) -> Any:
         if call.rejected is not None:
             raise call.rejected
         return method(request, call)
+
+    return answer
+
+
+def _threaded(method: Callable[[Any, Call], Any], threads: _Threads) -> Handler:
+    async def answer(request: Any, call: Call) -> Any:
+        if call.rejected is not None:
+            raise call.rejected
+        reply = await threads.run(method, request, call)
+        return await reply if inspect.isawaitable(reply) else reply  # a def that only hands on somebody's coroutine
 
     return answer
 
@@ -178,3 +185,63 @@ def _pump(method: Callable[[Any, Call], AsyncIterator[Any]]) -> Handler:
 
 def _name(service: Service) -> str:
     return f"{type(service).__module__}.{type(service).__qualname__}"
+
+
+class _Threads:
+    """Runs plain ``def`` methods, some at a time, each in a copy of its call's context.
+
+    Args:
+        size: How many may run at a time.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"threads={size}: plain def methods need at least one thread")
+        self._size = size
+        # Waiting happens here and not in the pool's queue: whoever leaves while waiting leaves nothing behind.
+        self._free = asyncio.Semaphore(size)
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def run(self, method: Callable[[Any, Call], Any], request: Any, call: Call) -> Any:
+        """Returns what the method returns.
+
+        Raises:
+            asyncio.CancelledError: The caller left or time is up. The thread runs on, and counts until it is done.
+        """
+        await self._free.acquire()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="kratos def")
+        loop = asyncio.get_running_loop()
+        work = self._pool.submit(copy_context().run, _run, method, request, call)
+        abandoned = False
+
+        def done(work: Future[Any]) -> None:
+            if abandoned and not work.cancelled():
+                _report(work.exception(), call)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._free.release)
+
+        work.add_done_callback(done)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            abandoned = True
+            raise
+
+    def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+
+
+def _run(method: Callable[[Any, Call], Any], request: Any, call: Call) -> Any:
+    try:
+        return method(request, call)
+    except StopIteration as stop:  # A future cannot carry it: on Python 3.11 the caller would wait for ever.
+        raise RuntimeError(f"{call.operation.name} raised StopIteration") from stop
+
+
+def _report(failure: BaseException | None, call: Call) -> None:
+    """Logs a failure that nobody waits for any more."""
+    if failure is not None and not isinstance(failure, Error):
+        logger.error("%s failed in its thread after its caller was gone", call.operation.name, exc_info=failure)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Address", "listen"]
+
+_LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,43 @@ def listen(address: Address) -> socket.socket:
 
 def explain(failure: OSError, address: Address) -> OSError:
     """Returns the failure to bind in words that help."""
+    owner = _owner(address.port) if failure.errno == errno.EADDRINUSE else None
     advice = {
-        errno.EADDRINUSE: "another program listens there; stop it, or choose another port (0 takes a free one)",
+        errno.EADDRINUSE: f"{owner or 'another program'} listens there; stop it, or choose another port "
+        f'such as "{Address(address.host, 0)}", which takes a free one',
         errno.EACCES: "ports below 1024 need privileges; choose a higher one",
         errno.EADDRNOTAVAIL: "this machine has no such address; 127.0.0.1 is local, 0.0.0.0 is every interface",
     }
     reason = advice.get(failure.errno or 0, failure.strerror or str(failure))
     return OSError(failure.errno, f"cannot listen on {address}: {reason}")
+
+
+def _owner(port: int) -> str | None:
+    """Names the process that listens on a TCP port, where Linux tells us; only our own user's processes are seen."""
+    inodes = {
+        f"socket:[{fields[9]}]"
+        for table in ("/proc/net/tcp", "/proc/net/tcp6")
+        for fields in map(str.split, _lines(table)[1:])
+        if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port
+    }
+    for process in Path("/proc").glob("[0-9]*") if inodes else ():
+        if not inodes.isdisjoint(_sockets(process)):
+            return f"process {process.name} ({''.join(_lines(str(process / 'comm'))).strip()})"
+    return None
+
+
+def _sockets(process: Path) -> set[str]:
+    """Returns what a process holds open; nothing if we may not look, or it has ended."""
+    held: set[str] = set()
+    with contextlib.suppress(OSError):
+        for handle in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile, as the handle of this very listing is
+                held.add(os.readlink(handle))
+    return held
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from fixtures.gen.fixture.codec.v1.everything_pb import Everything, Scalars, Tree
 from fixtures.gen.fixture.codec.v1.legacy_pb import Legacy
@@ -34,10 +36,8 @@ def test_round_trip(type_: type[Message]) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
     """Bytes are a message or a BadRequest, never anything else."""
-    try:
-        PROTO.decode(data, Everything)
-    except BadRequest as error:
-        assert error.reason == "CODEC"
+    with suppress(BadRequest):
+        assert isinstance(PROTO.decode(data, Everything), Everything)
 
 
 @pytest.mark.parametrize(

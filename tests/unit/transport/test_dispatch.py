@@ -169,5 +169,4 @@ async def test_frames(middleware: int) -> None:
     # In memory the server's error also crosses the channel, which a socket would not let it: cut that off.
     server = server[server.index("_answer") :]
     assert server == ["_answer", "dispatch", *["transparent"] * middleware, "echo"]
-    assert client[: 2 + middleware] == ["echo", "unary", *["transparent"] * middleware]
-    assert len(client) <= 4 + middleware
+    assert client == ["echo", "unary", *["transparent"] * middleware, "_send", "unary"]

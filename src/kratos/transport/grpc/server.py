@@ -71,6 +71,11 @@ class GRPCServer:
         """The URL it answers at, with the real port once it has started."""
         return f"grpc://{self._address}"
 
+    @property
+    def summary(self) -> str:
+        """The time limit, for the banner."""
+        return "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+
     async def start(self) -> None:
         """Listens; returns as soon as connections are accepted.
 

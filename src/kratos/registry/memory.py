@@ -1,0 +1,59 @@
+"""A registry in this process: for tests, and for programs that are their own only client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from kratos.registry.base import Instance
+
+__all__ = ["MemoryRegistry"]
+
+
+class MemoryRegistry:
+    """Registrar and discovery in one event loop."""
+
+    def __init__(self) -> None:
+        self._instances: dict[str, Instance] = {}
+        self._changed: set[asyncio.Event] = set()
+
+    async def register(self, instance: Instance, /) -> None:
+        """Makes an instance known; see ``Registrar``."""
+        self._instances[instance.id] = instance
+        self._tell()
+
+    async def deregister(self, instance: Instance, /) -> None:
+        """Makes an instance unknown; see ``Registrar``."""
+        if self._instances.pop(instance.id, None) is not None:
+            self._tell()
+
+    async def watch(self, name: str, scheme: str | None = None, /) -> AsyncIterator[tuple[Instance, ...]]:
+        """Yields the instances of a service; see ``Discovery``."""
+        changed = asyncio.Event()
+        self._changed.add(changed)
+        try:
+            last: tuple[Instance, ...] | None = None
+            while True:
+                found = self._find(name, scheme)
+                if found != last:
+                    last = found
+                    yield found
+                await changed.wait()
+                changed.clear()
+        finally:
+            self._changed.discard(changed)
+
+    def _find(self, name: str, scheme: str | None) -> tuple[Instance, ...]:
+        return tuple(
+            instance
+            for instance in self._instances.values()
+            if instance.name == name and (scheme is None or any(_has(url, scheme) for url in instance.endpoints))
+        )
+
+    def _tell(self) -> None:
+        for changed in self._changed:
+            changed.set()
+
+
+def _has(url: str, scheme: str) -> bool:
+    return url.partition("://")[0] == scheme

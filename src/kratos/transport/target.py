@@ -1,0 +1,65 @@
+"""What a client is told to connect to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+__all__ = ["Target"]
+
+_PORTS = {"http": 80, "https": 443, "grpc": None, "grpcs": None}
+_FORMS = "host:port, http://host:port, grpc://host:port, direct:///host:port,host:port or discovery:///name"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where calls go: fixed addresses, or a service to look up.
+
+    Attributes:
+        addresses: ``host:port`` of each node; empty for a service.
+        service: The name to look up, empty for fixed addresses.
+        secure: Whether the scheme asks for TLS.
+    """
+
+    addresses: tuple[str, ...] = ()
+    service: str = ""
+    secure: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Reads ``host:port``, a URL, ``direct:///a:1,b:2`` or ``discovery:///name``.
+
+        Raises:
+            ValueError: It is something else; the message shows the forms.
+        """
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            return cls((_address(text, text, None),))
+        if scheme == "direct":
+            return cls(tuple(_address(part.strip(), text, None) for part in _path(rest, text).split(",")))
+        if scheme == "discovery":
+            return cls(service=_path(rest, text))
+        if scheme in _PORTS:
+            if urlsplit(text).path not in ("", "/"):
+                raise ValueError(f"target {text!r} has a path: a client's paths come from the contract")
+            return cls((_address(rest.rstrip("/"), text, _PORTS[scheme]),), secure=scheme.endswith("s"))
+        raise ValueError(f"target {text!r} has an unknown scheme; use {_FORMS}")
+
+
+def _path(rest: str, text: str) -> str:
+    authority, _, path = rest.partition("/")
+    if authority or not path:
+        raise ValueError(f"target {text!r} needs three slashes, as in discovery:///name; use {_FORMS}")
+    return path
+
+
+def _address(part: str, text: str, port: int | None) -> str:
+    try:
+        split = urlsplit(f"//{part}")
+        found = split.port if split.port is not None else port
+    except ValueError:
+        split, found = urlsplit(""), None
+    if not split.hostname or not found or split.path or "@" in part:
+        raise ValueError(f"target {text!r}: {part!r} is not host:port; use {_FORMS}")
+    host = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
+    return f"{host}:{found}"
