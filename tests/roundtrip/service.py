@@ -24,6 +24,7 @@ class Kinds(KindsService):
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.closed = 0
+        self.hanging = 0
 
     async def _misbehave(self, text: str) -> None:
         if text == "nope":
@@ -33,7 +34,11 @@ class Kinds(KindsService):
         if text == "crash":
             raise ValueError("secret-db-password")
         if text == "hang":
-            await asyncio.Event().wait()
+            self.hanging += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.hanging -= 1
 
     async def echo(self, request: Ping, call: Call) -> Pong:
         assert current_call() is call

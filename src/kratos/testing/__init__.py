@@ -12,8 +12,9 @@ from kratos.lazy import lazy
 
 if TYPE_CHECKING:
     from kratos.testing.clock import FakeClock
-    from kratos.testing.memory import MemoryChannel, serve
+    from kratos.testing.memory import MemoryChannel
+    from kratos.testing.serving import serve
 
 __all__ = ["FakeClock", "MemoryChannel", "serve"]
 
-__getattr__ = lazy(__name__, {"FakeClock": "clock", "MemoryChannel": "memory", "serve": "memory"})
+__getattr__ = lazy(__name__, {"FakeClock": "clock", "MemoryChannel": "memory", "serve": "serving"})

@@ -1,57 +1,21 @@
-"""A service in memory: real chains, real codecs, real tasks, and no socket."""
+"""A channel in memory: real chains, real codecs, real tasks, and no socket."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable
 from typing import Any
 
-from kratos.call import AppInfo, Call, Peer
+from kratos.call import Call, Peer
 from kratos.codec.base import Codec
-from kratos.codec.proto import ProtoCodec
 from kratos.errors import Error, ServiceUnavailable, Unimplemented, restore
-from kratos.handler import Messages, Middleware
+from kratos.handler import Messages
 from kratos.operation import AnyOperation
-from kratos.service import Service
-from kratos.transport.client import Client
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.pipe import Pipe
-from kratos.transport.resolve import Single
 
-__all__ = ["MemoryChannel", "serve"]
-
-
-@asynccontextmanager
-async def serve(
-    *services: Service,
-    middleware: Iterable[Middleware] = (),
-    client_middleware: Iterable[Middleware] = (),
-    codec: Codec | None = None,
-    timeout: float | None = 10.0,
-    client_timeout: float | None = 2.0,
-) -> AsyncGenerator[Client, None]:
-    """Serves services in memory and yields a connection to them.
-
-    Every message passes through the codec in both directions, every call runs in a task of its own on the server side,
-    deadlines and cancellation reach across: what differs from a socket is only the socket.
-
-    Args:
-        services: What to serve.
-        middleware: The server's chain.
-        client_middleware: The client's chain.
-        codec: How messages cross; binary protobuf if not given.
-        timeout: The server's limit for a unary call, in seconds.
-        client_timeout: The client's limit for a unary call, in seconds.
-
-    Example:
-        ``async with serve(Greeter()) as conn: await GreeterClient(conn).say_hello(HelloRequest(name="a"))``
-    """
-    dispatcher = Dispatcher(services, middleware, timeout=timeout, app=AppInfo(name="test"))
-    channel = MemoryChannel(dispatcher, codec or ProtoCodec())
-    async with Client(Single(channel), middleware=client_middleware, timeout=client_timeout) as client:
-        yield client
+__all__ = ["MemoryChannel"]
 
 
 class MemoryChannel:

@@ -83,7 +83,7 @@ class Nodes:
         discovery: Where services are looked up.
 
     Raises:
-        ValueError: The target is a service and there is no discovery.
+        ValueError: The target is a service and there is no discovery, or it asks for TLS.
     """
 
     def __init__(
@@ -91,9 +91,10 @@ class Nodes:
     ) -> None:
         if target.service and discovery is None:
             raise ValueError(f"discovery:///{target.service} needs a registry to ask: pass discovery=")
+        if target.secure:
+            raise ValueError(f"TLS is not there yet: connect to {', '.join(target.addresses)} by {kind}://")
         self.kind = kind
         self._target = target
-        self._scheme = f"{kind}s" if target.secure else kind
         self._connect = connect
         self._discovery = discovery
         self._addresses = target.addresses
@@ -118,7 +119,7 @@ class Nodes:
             await self._known.wait()
         if not self._addresses:
             raise ServiceUnavailable(
-                f"{call.operation.name}: nobody serves {self._target.service} over {self._scheme}",
+                f"{call.operation.name}: nobody serves {self._target.service} over {self.kind}",
                 reason="NODE_NOT_FOUND",
             )
         self._turn = (self._turn + 1) % len(self._addresses)
@@ -143,7 +144,7 @@ class Nodes:
     async def _watch(self, discovery: Discovery) -> None:
         while True:
             try:
-                async for instances in discovery.watch(self._target.service, self._scheme):
+                async for instances in discovery.watch(self._target.service, self.kind):
                     self._update(instances)
             except Exception:
                 logger.exception("watching %s failed, trying again in %s s", self._target.service, RETRY_SECONDS)
@@ -151,7 +152,7 @@ class Nodes:
 
     def _update(self, instances: tuple[Instance, ...]) -> None:
         urls = (url.partition("://") for instance in instances for url in instance.endpoints)
-        self._addresses = tuple(dict.fromkeys(rest.rstrip("/") for scheme, _, rest in urls if scheme == self._scheme))
+        self._addresses = tuple(dict.fromkeys(rest.rstrip("/") for scheme, _, rest in urls if scheme == self.kind))
         self._known.set()
         for address in [address for address in self._channels if address not in self._addresses]:
             # No call goes there any more; those under way get time to finish before the connection is closed.

@@ -28,8 +28,8 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 def image(folder: Path) -> FileDescriptorSet:
     """Returns the descriptors of a proto folder, with third-party imports and source locations."""
-    stage(folder.parent / "third_party", besides=[folder])
-    modules = f'{{"version": "v2", "modules": [{{"path": "{folder.name}"}}, {{"path": "third_party"}}]}}'
+    stage(folder.parent / ".kratos" / "third_party", besides=[folder])
+    modules = f'{{"version": "v2", "modules": [{{"path": "{folder.name}"}}, {{"path": ".kratos/third_party"}}]}}'
     command = [executable(), "build", "--as-file-descriptor-set", "--config", modules, "-o", "-"]
     done = subprocess.run(command, cwd=folder.parent, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import subprocess
 import sys
 
@@ -93,13 +94,34 @@ x = 1
 @given(st.text(), st.integers(40, 120), st.booleans())
 def test_docstrings_end_where_they_should(comment: str, width: int, deprecated: bool) -> None:
     """Whatever a comment says, it is one string, and no line of prose is longer than allowed."""
-    lines = docstring(comment, 4, width, deprecated=deprecated)
+    lines = [f"    {line}" for line in docstring(comment, 4, width, deprecated=deprecated)]
     tree = ast.parse("def f():\n" + "\n".join([*lines, "    pass"]))
     function = tree.body[0]
     assert isinstance(function, ast.FunctionDef)
     assert len(function.body) == (2 if lines else 1)
     assert (ast.get_docstring(function) or "").endswith("Deprecated.") or not deprecated
     assert all(len(line) <= width or " " not in line.strip() or line.startswith("        ") for line in lines)
+
+
+FRAGMENTS = [
+    "", " ", " word", "   deeper", "     code(x)", " - an item", '"quoted"', "'", "\\", '"""', '"', "\t tab",
+    " 1. first", " ```", " ends \\", f" {'many words ' * 12}", f" - {'many words ' * 12}", f" {'x' * 120}",
+    " buf:lint:ignore X",
+]  # fmt: skip
+
+
+def test_docstrings_are_what_ruff_leaves() -> None:
+    """Comments of every shape become docstrings that the formatter leaves unchanged."""
+    chance = random.Random(7)
+    source: list[str] = []
+    for number in range(400):
+        comment = "\n".join(chance.choices(FRAGMENTS, k=chance.randint(1, 5)))
+        lines = [f"    {line}".rstrip() for line in docstring(comment, 4, 88, deprecated=number % 7 == 0)]
+        source += [f"def f{number}():", *lines, "    pass", "", ""]
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "88", "--diff", "-"]
+    text = "\n".join(source[:-1])
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from pathlib import Path
 __all__ = ["BufError", "Finding", "Plugin", "executable", "generate"]
 
 _PLACE = re.compile(r"(?P<path>[^:]+\.proto):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
+_STOPPED = ("signal: killed", "context canceled")  # the other plugins, when one has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,7 @@ def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, p
 
 
 def _findings(lines: Iterable[str]) -> list[Finding]:
-    # When one plugin fails, buf kills the others and says so.
-    findings = [_finding(line) for line in lines if line.strip() and line != "signal: killed"]
+    findings = [_finding(line) for line in lines if line.strip() and line not in _STOPPED]
     return findings or [Finding("", 0, 0, "buf failed without a word")]
 
 

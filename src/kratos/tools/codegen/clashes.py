@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from protobuf import DescEnum, DescFile, DescMessage
+from protobuf import DescEnum, DescFile, DescMessage, DescService
 from protobuf.plugin import Module
 
 from kratos.tools.codegen.names import client_class, constant, method, service_class
@@ -40,14 +40,14 @@ def check_services(file: DescFile, sources: Sources, problems: Problems) -> None
     """Notes clashes of methods, constants and classes in one file."""
     for service in file.services:
         _unique((_Claim(method(rpc.name), "rpc", rpc) for rpc in service.methods), sources, problems)
-    # Within a service the methods have told already.
-    constants = {
-        constant(service.name, method(rpc.name)): _Claim(constant(service.name, rpc.name), "rpc", rpc)
-        for service in file.services
-        for rpc in reversed(service.methods)
-    }
-    _unique(constants.values(), sources, problems)
+    _unique((claim for service in file.services for claim in _constants(service)), sources, problems)
     _unique((*_messages(file), *_classes(file)), sources, problems)
+
+
+def _constants(service: DescService) -> Iterable[_Claim]:
+    # Two of one service are not told again: their methods clash as well.
+    claims = [_Claim(constant(service.name, rpc.name), "rpc", rpc) for rpc in service.methods]
+    return {claim.name: claim for claim in reversed(claims)}.values()
 
 
 def _messages(file: DescFile) -> Iterator[_Claim]:

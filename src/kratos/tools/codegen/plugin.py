@@ -135,8 +135,6 @@ class _Work:
 
     def _errors_of(self, file: DescFile) -> Ident:
         module = Module.for_desc(file, "_errors").path
-        for pattern, package in self._moved:
-            if pattern.fullmatch(file.name):
-                module = f"{package}{module}"
-        parent, _, name = module.rpartition(".")
+        package = next((package for pattern, package in self._moved if pattern.fullmatch(file.name)), "")
+        parent, _, name = f"{package}{module}".rpartition(".")
         return Module(parent or ".").ident(f"{name}.ERRORS")

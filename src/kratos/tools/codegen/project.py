@@ -8,6 +8,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from keyword import iskeyword
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -70,8 +71,8 @@ class Project:
 
 
 def _settings(path: Path, said: Mapping[str, Any]) -> dict[str, Any]:
-    known = {field.name for field in fields(Project)} - {"root"}
-    if unknown := sorted(said.keys() - known):
+    known = sorted({field.name for field in fields(Project)} - {"root"})
+    if unknown := sorted({*said} - {*known}):
         raise ProjectError(f"{path}: [tool.kratos] does not know {', '.join(unknown)}; it knows {', '.join(known)}")
     if "out" not in said:
         raise ProjectError(f'{path}: [tool.kratos] does not say where to generate to: out = "myapp/gen"')
@@ -100,7 +101,7 @@ def _checked(project: Project) -> Project:
         if next((project.root / folder).rglob("*.proto"), None) is None:
             raise ProjectError(f"there are no .proto files in {project.root / folder}")
     for part in PurePosixPath(project.out).parts:
-        if not part.isidentifier():
+        if not part.isidentifier() or iskeyword(part):
             raise ProjectError(f"out = {project.out!r} cannot be imported: {part!r} is no Python name")
     return project
 
@@ -181,7 +182,9 @@ def _sync(files: Mapping[PurePosixPath, bytes], out: Path) -> Generated:
     changed = {out / path: content for path, content in sorted(files.items()) if _differs(out / path, content)}
     for target, content in changed.items():
         _write(target, content)
-    out.joinpath("py.typed").touch()
+    marker = out / "py.typed"
+    if not marker.exists():
+        marker.touch()
     removed = tuple(_stale(files, out))
     for path in removed:
         path.unlink()

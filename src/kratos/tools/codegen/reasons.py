@@ -81,7 +81,7 @@ def write_errors(out: File, found: Sequence[Reason], sources: Sources, width: in
         with out.scope("class ", out.ident(reason.name), "(", _ERRORS.ident(parent.__name__), "):"):
             said = sources.comment(reason.value)
             fallback = f"{reason.code}: {reason.value.name}."
-            for line in docstring(said, 0, width - 4, deprecated=reason.value.deprecated, otherwise=fallback):
+            for line in docstring(said, 4, width, deprecated=reason.value.deprecated, otherwise=fallback):
                 out.print(line)
             out.print()
             out.print(f'reason = "{reason.value.name}"')

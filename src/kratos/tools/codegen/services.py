@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from protobuf import DescFile, DescMethod, DescService
 from protobuf.plugin import File, Ident, Module
@@ -36,7 +37,11 @@ _KINDS = {
 }
 """By protobuf-py's name of the kind: our operation class and the method of ``Invoker``."""
 
-_Parts = Sequence[object]
+_MANY_REQUESTS = ("client_streaming", "bidi_streaming")
+_MANY_REPLIES = ("server_streaming", "bidi_streaming")
+
+_Parts: TypeAlias = Sequence[object]
+"""What ``File.print`` takes: text, identifiers, descriptors, and lists of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ def _write_service(out: File, service: DescService, context: Context) -> None:
             out.print()
             with out.scope(_handler(out, rpc)):
                 _document(out, rpc, context, 8)
-                argument = "requests" if "client" in rpc.method_kind or "bidi" in rpc.method_kind else "request"
+                argument = "requests" if rpc.method_kind in _MANY_REQUESTS else "request"
                 out.print("raise ", _SERVICE.ident("unimplemented"), "(", _constant(out, rpc), f", {argument}, call)")
 
 
@@ -135,9 +140,9 @@ def _handler(out: File, rpc: DescMethod) -> _Parts:
     request: _Parts = ["request: ", rpc.input]
     reply: _Parts = [rpc.output]
     prefix = "async def "
-    if rpc.method_kind in ("client_streaming", "bidi_streaming"):
+    if rpc.method_kind in _MANY_REQUESTS:
         request = ["requests: ", _SERVICE.ident("Messages"), "[", rpc.input, "]"]
-    if rpc.method_kind in ("server_streaming", "bidi_streaming"):
+    if rpc.method_kind in _MANY_REPLIES:
         reply = [_ABC.ident("AsyncIterator"), "[", rpc.output, "]"]
         prefix = "def "
     return [prefix, out.ident(method(rpc.name)), "(self, ", *request, ", call: ", _CALL, ") -> ", *reply, ":"]
@@ -147,7 +152,8 @@ def _write_client(out: File, service: DescService, context: Context) -> None:
     out.print()
     out.print()
     with out.scope("class ", out.ident(client_class(service.name)), "(", _SERVICE.ident("Stub"), "):"):
-        out.print(f'"""Calls ``{service.type_name}``."""')
+        for line in docstring("", 4, context.width, otherwise=f"Calls ``{service.type_name}``."):
+            out.print(line)
         if context.errors:
             out.print()
             _errors(out, context)
@@ -160,7 +166,7 @@ def _write_client(out: File, service: DescService, context: Context) -> None:
 
 def _signature(out: File, rpc: DescMethod) -> _Parts:
     options = ["**options: ", _TYPING.ident("Unpack"), "[", _SERVICE.ident("CallOptions"), "]"]
-    request = [] if rpc.method_kind in ("client_streaming", "bidi_streaming") else ["request: ", rpc.input, ", "]
+    request = [] if rpc.method_kind in _MANY_REQUESTS else ["request: ", rpc.input, ", "]
     prefix = "async def " if rpc.method_kind == "unary" else "def "
     return [prefix, out.ident(method(rpc.name)), "(self, ", *request, *options, ") -> ", *_result(rpc), ":"]
 
@@ -180,7 +186,7 @@ def _result(rpc: DescMethod) -> _Parts:
 
 def _invocation(out: File, rpc: DescMethod) -> _Parts:
     _, invoke = _KINDS[rpc.method_kind]
-    request = "" if rpc.method_kind in ("client_streaming", "bidi_streaming") else "request, "
+    request = "" if rpc.method_kind in _MANY_REQUESTS else "request, "
     prefix = "return await " if rpc.method_kind == "unary" else "return "
     return [prefix, f"self._invoker.{invoke}(", _constant(out, rpc), f", {request}options, self._known)"]
 
@@ -196,6 +202,6 @@ def _document(
     out: File, declared: DescService | DescMethod, context: Context, indent: int, otherwise: str = ""
 ) -> None:
     comment = context.sources.comment(declared)
-    lines = docstring(comment, 0, context.width - indent, deprecated=declared.deprecated, otherwise=otherwise)
+    lines = docstring(comment, indent, context.width, deprecated=declared.deprecated, otherwise=otherwise)
     for line in lines:
         out.print(line)
