@@ -17,10 +17,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 from kratos.call import AppInfo
 from kratos.handler import Middleware
+from kratos.middleware.access_log import access_log
+from kratos.middleware.recovery import recovery
 from kratos.registry.base import Instance, Registrar
 from kratos.service import Service
 from kratos.version import __version__
@@ -29,6 +31,7 @@ __all__ = ["App", "Hook", "Server", "Shutdown"]
 
 logger = logging.getLogger("kratos.app")
 
+_CANCEL_SECONDS = 0.5  # for work that was cancelled to notice
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -69,6 +72,13 @@ class Server(Protocol):
         ...
 
 
+@runtime_checkable
+class _Closing(Protocol):
+    """A middleware that holds something, such as lines that wait to be written."""
+
+    async def aclose(self) -> None: ...
+
+
 Hook: TypeAlias = "Callable[[App], AbstractAsyncContextManager[object]]"
 """What runs around the servers: entered before the first one starts, left after the last one has stopped."""
 
@@ -97,7 +107,8 @@ class App:
         name: The service name.
         version: The version of the service.
         services: What every server serves.
-        middleware: What every call passes on every server, the first one outermost.
+        middleware: What every call passes on every server, the first one outermost; ``recovery(), access_log()`` if
+            not given.
         servers: What listens.
         registrar: Where the process makes itself known once it serves.
         hooks: Async context managers around the servers, the first one outermost: databases, clients, caches.
@@ -118,7 +129,7 @@ class App:
         name: str,
         version: str = "",
         services: Iterable[Service] = (),
-        middleware: Iterable[Middleware] = (),
+        middleware: Iterable[Middleware] | None = None,
         servers: Iterable[Server] = (),
         registrar: Registrar | None = None,
         hooks: Iterable[Hook] = (),
@@ -131,12 +142,12 @@ class App:
         self._registrar = registrar
         self._hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
-        self._entered: list[AbstractAsyncContextManager[object]] = []
+        self._entered: list[_Entered] = []
         self._started: list[Server] = []
         self._instance: Instance | None = None
-        middleware = tuple(middleware)
+        self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
         for server in self._servers:
-            server.mount(self._services, middleware, self.info)
+            server.mount(self._services, self._middleware, self.info)
 
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
@@ -162,9 +173,9 @@ class App:
         """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails."""
         try:
             for hook in self._hooks:
-                manager = hook(self)
-                await manager.__aenter__()
-                self._entered.append(manager)
+                entered = _Entered(hook(self))
+                await entered.enter()
+                self._entered.append(entered)
             for server in self._servers:
                 self._started.append(server)
                 await server.start()
@@ -218,18 +229,23 @@ class App:
             await asyncio.sleep(limits.drain)
         started, self._started = self._started, []
         # Twice the time: a server that keeps its own limit is never cut off by ours.
-        stops = [bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in started]
+        stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in started]
         failures += filter(None, await asyncio.gather(*stops))
+        for middleware in self._middleware:
+            if isinstance(middleware, _Closing):
+                failures += filter(None, [await _bounded(middleware.aclose(), limits.hook, "close", middleware)])
         while self._entered:
-            manager = self._entered.pop()
-            failure = await bounded(manager.__aexit__(None, None, None), limits.hook, "leave", manager)
+            entered = self._entered.pop()
+            failure = await _bounded(entered.leave(), limits.hook, "leave", entered.manager)
             if failure is not None:
                 failures.append(failure)
         return failures
 
     async def _deregister(self, registrar: Registrar, instance: Instance) -> None:
         """Asks the registry to forget us; that it cannot is no reason to stay."""
-        failure = await bounded(registrar.deregister(instance), self._shutdown.deregister, "deregister from", registrar)
+        failure = await _bounded(
+            registrar.deregister(instance), self._shutdown.deregister, "deregister from", registrar
+        )
         if failure is not None:
             logger.error("%s stays registered as %s for now: %r", self.info.name, instance.id, failure)
 
@@ -251,12 +267,49 @@ class App:
 
 
 def _instance(info: AppInfo) -> Instance:
-    return Instance(
-        id=info.id, name=info.name, version=info.version, metadata=info.metadata, endpoints=info.endpoints
-    )
+    return Instance(id=info.id, name=info.name, version=info.version, metadata=info.metadata, endpoints=info.endpoints)
 
 
-async def bounded(work: Awaitable[Any], seconds: float, verb: str, what: object) -> Exception | None:
+class _Entered:
+    """A hook, entered and left in a task of its own: cancel scopes and task groups have to be left where they began.
+
+    Args:
+        manager: What the hook has made.
+    """
+
+    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
+        self.manager = manager
+        self._inside = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def enter(self) -> None:
+        """Returns when the hook is entered; raises what it raises."""
+        self._task = asyncio.create_task(self._run(), name=f"hook {type(self.manager).__name__}")
+        inside = asyncio.create_task(self._inside.wait())
+        try:
+            await asyncio.wait([self._task, inside], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
+        finally:
+            inside.cancel()
+        if not self._inside.is_set():
+            await self._task
+
+    async def leave(self) -> None:
+        """Leaves the hook; raises what it raises."""
+        self._enough.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        async with self.manager:
+            self._inside.set()
+            await self._enough.wait()
+
+
+async def _bounded(work: Awaitable[Any], seconds: float, verb: str, what: object) -> Exception | None:
     """Awaits ``work`` for some seconds and returns what went wrong, instead of raising it.
 
     Work that ignores its cancellation is left behind: the process is about to end anyway.
@@ -273,9 +326,6 @@ async def bounded(work: Awaitable[Any], seconds: float, verb: str, what: object)
     if failure is None or isinstance(failure, Exception):
         return failure
     raise failure
-
-
-_CANCEL_SECONDS = 0.5
 
 
 class _Signals:

@@ -96,6 +96,11 @@ class Reply:
         """Returns the trailers; an untouched reply costs nothing."""
         return [] if self._trailers is None else self._trailers.items()
 
+    def received(self, *, headers: Metadata | None = None, trailers: Metadata | None = None) -> None:
+        """Replaces what is there by what the peer sent, None for nothing new; for channels."""
+        self._headers = self._headers if headers is None else headers
+        self._trailers = self._trailers if trailers is None else trailers
+
 
 class CallOptions(TypedDict, total=False):
     """What a caller may say about one call.

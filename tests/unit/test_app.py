@@ -235,6 +235,48 @@ async def test_a_failed_start_leaves_nothing_behind() -> None:
     assert log[1:] == ["enter db", "enter bad", "leave db"]
 
 
+async def test_a_hook_is_left_where_it_was_entered() -> None:
+    """A hook may hold a task group: it is entered and left in one task, and its children work in between."""
+    ticks: list[int] = []
+
+    @asynccontextmanager
+    async def ticking(app: App) -> AsyncIterator[None]:
+        async def tick() -> None:
+            while True:
+                ticks.append(1)
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(tick())
+            yield
+            task.cancel()
+
+    async with App(name="shop", hooks=[ticking]):
+        await asyncio.sleep(0.01)
+    assert ticks
+
+
+async def test_a_hook_may_be_cancelled_while_it_is_entered() -> None:
+    """Cancelling the start cancels the hook that is being entered."""
+    ended: list[str] = []
+
+    @asynccontextmanager
+    async def slow(app: App) -> AsyncIterator[None]:
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            ended.append("slow")
+
+    task = asyncio.create_task(App(name="shop", hooks=[slow]).__aenter__())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert ended == ["slow"]
+
+
 async def test_a_cancelled_parent_still_stops_in_order() -> None:
     """Cancelling the task around the app, even twice, does not skip a step."""
     log: list[str] = []

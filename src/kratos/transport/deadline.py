@@ -8,12 +8,13 @@ their own. (Measured: a dict entry and one sweeper cost 0.2 us a call, ``call_at
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 
 from kratos.call import Call, Limit
 from kratos.errors import BadRequest, GatewayTimeout
 
-__all__ = ["Deadlines", "Watch", "expired", "parse_timeout"]
+__all__ = ["Deadlines", "Watch", "expired", "format_timeout", "parse_timeout"]
 
 SWEEP_SECONDS = 0.010
 
@@ -139,3 +140,15 @@ def parse_timeout(text: str) -> float:
             reason="BAD_TIMEOUT",
         )
     return int(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def format_timeout(seconds: float) -> str:
+    """Returns seconds as ``parse_timeout`` reads them, in milliseconds if eight digits hold them, rounded up.
+
+    Example:
+        >>> format_timeout(0.25), format_timeout(0.0001), format_timeout(1e6)
+        ('250m', '1m', '1000000S')
+    """
+    # The small amount taken off keeps 0.57, which is 570.0000000000001 ms, from becoming 571.
+    milliseconds = max(0, math.ceil(seconds * 1000 - 1e-6))
+    return f"{milliseconds}m" if milliseconds < 10**8 else f"{min(math.ceil(seconds), 10**8 - 1)}S"

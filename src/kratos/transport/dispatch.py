@@ -7,6 +7,7 @@ Dispatch is safe alone: whatever a handler or middleware raises leaves it as an 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -122,7 +123,7 @@ class Dispatcher:
             leave_call(token)
 
     def close(self) -> None:
-        """Lets the threads of ``def`` methods end; those at work end with their method. A later call starts new ones."""
+        """Lets the threads of ``def`` methods end, those at work with their method; a later call starts new ones."""
         self._threads.close()
 
 
@@ -208,28 +209,33 @@ class _Threads:
         Raises:
             asyncio.CancelledError: The caller left or time is up. The thread runs on, and counts until it is done.
         """
-        await self._free.acquire()
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="kratos def")
+        free = self._free
+        await free.acquire()
+        try:
+            work = self._executor().submit(copy_context().run, _run, method, request, call)
+        except BaseException:
+            free.release()
+            raise
         loop = asyncio.get_running_loop()
-        work = self._pool.submit(copy_context().run, _run, method, request, call)
-        abandoned = False
+        answer = asyncio.wrap_future(work)
 
         def done(work: Future[Any]) -> None:
-            if abandoned and not work.cancelled():
+            if answer.cancelled() and not work.cancelled():
                 _report(work.exception(), call)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._free.release)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+                loop.call_soon_threadsafe(free.release)
 
         work.add_done_callback(done)
-        try:
-            return await asyncio.wrap_future(work)
-        except asyncio.CancelledError:
-            abandoned = True
-            raise
+        return await answer
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="kratos def")
+        return self._pool
 
     def close(self) -> None:
         pool, self._pool = self._pool, None
+        self._free = asyncio.Semaphore(self._size)  # a semaphore that was waited for belongs to that event loop
         if pool is not None:
             pool.shutdown(wait=False)
 

@@ -1,0 +1,44 @@
+"""Middleware: what every call may pass, on servers and clients, whatever its kind.
+
+A middleware is a function named by its effect and lives in a module of the same name. Both are
+``kratos.middleware.name``, and here the function wins: ``from kratos.middleware import recovery`` is always the
+function, whoever has imported the module before.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from kratos.lazy import lazy
+
+if TYPE_CHECKING:
+    from kratos.middleware.access_log import access_log
+    from kratos.middleware.metadata import metadata
+    from kratos.middleware.recovery import recovery
+    from kratos.middleware.timeout import timeout
+    from kratos.middleware.validate import Violation, validate
+
+__all__ = ["Violation", "access_log", "metadata", "recovery", "timeout", "validate"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "Violation": "validate",
+        "access_log": "access_log",
+        "metadata": "metadata",
+        "recovery": "recovery",
+        "timeout": "timeout",
+        "validate": "validate",
+    },
+)
+
+
+class _Facade(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import system binds each module it has loaded to its package, over whatever has that name.
+        super().__setattr__(name, getattr(value, name, value) if isinstance(value, ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Facade
