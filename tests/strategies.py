@@ -56,22 +56,21 @@ def _messages(type_: type[Message], depth: int) -> SearchStrategy[Message]:
     if known.well_known in WELL_KNOWN:
         return WELL_KNOWN[known.well_known]
     lone = [field for field in known.fields if field.oneof is None and _reachable(field, depth)]
+    # Fields go by name: Hypothesis prints what it draws, and a field leads to every descriptor there is.
     content = st.fixed_dictionaries(
-        {field: _values(field, depth) for field in lone if field.required},
-        optional={field: _values(field, depth) for field in lone if not field.required},
+        {field.name: _values(field, depth) for field in lone if field.required},
+        optional={field.name: _values(field, depth) for field in lone if not field.required},
     )
     choices = [
-        st.none() | st.one_of(*(st.tuples(st.just(field), _values(field, depth)) for field in members))
-        for members in (
-            [field for field in group if _reachable(field, depth)] for group in known.oneofs.values()
-        )
+        st.none() | st.one_of(*(st.tuples(st.just(field.name), _values(field, depth)) for field in members))
+        for members in ([field for field in group if _reachable(field, depth)] for group in known.oneofs.values())
         if members
-    ]  # fmt: skip
+    ]
 
-    def build(values: dict[Field, object], chosen: tuple[tuple[Field, object] | None, ...]) -> Message:
+    def build(values: dict[str, object], chosen: tuple[tuple[str, object] | None, ...]) -> Message:
         message = new(type_)
-        for field, value in (*values.items(), *filter(None, chosen)):
-            assign(message, field, value)
+        for name, value in (*values.items(), *filter(None, chosen)):
+            assign(message, known.named[name], value)
         return message
 
     return st.builds(build, content, st.tuples(*choices))

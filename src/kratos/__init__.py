@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from kratos.handler import Handler, Messages, Middleware, only
     from kratos.live import Live
     from kratos.metadata import Metadata
+    from kratos.transport.grpc.client import GRPCClient
     from kratos.transport.grpc.server import GRPCServer
+    from kratos.transport.http.client import HTTPClient
     from kratos.transport.http.server import HTTPServer
 
 __all__ = [
     "App",
     "Call",
     "Error",
+    "GRPCClient",
     "GRPCServer",
+    "HTTPClient",
     "HTTPServer",
     "Handler",
     "Live",
@@ -45,7 +49,9 @@ __getattr__ = lazy(
         "App": "app",
         "Call": "call",
         "Error": "errors",
+        "GRPCClient": "transport.grpc.client",
         "GRPCServer": "transport.grpc.server",
+        "HTTPClient": "transport.http.client",
         "HTTPServer": "transport.http.server",
         "Handler": "handler",
         "Live": "live",

@@ -175,7 +175,7 @@ async def test_unexpected_failure_is_concealed(rig: Rig, caplog: pytest.LogCaptu
 
 async def test_early_break_frees_everything(rig: Rig) -> None:
     """A caller who leaves the block early cancels the call on both sides, and waits until it is gone."""
-    async with rig.api.watch(Ping(text="a", count=1000)) as replies:
+    async with rig.api.watch(Ping(text="a", count=1_000_000)) as replies:
         async for _ in replies:
             break
     await eventually(lambda: rig.service.closed == 1)
@@ -186,7 +186,7 @@ async def test_early_break_frees_everything(rig: Rig) -> None:
 
 async def test_never_read_stream_is_freed(rig: Rig) -> None:
     """A stream that nobody reads ends with its block."""
-    async with rig.api.watch(Ping(text="a", count=1000)), rig.api.chat():
+    async with rig.api.watch(Ping(text="a", count=1_000_000)), rig.api.chat():
         await asyncio.sleep(0)
 
 

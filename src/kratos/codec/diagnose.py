@@ -36,6 +36,8 @@ DECODE_ERRORS = (TypeError, ValueError, OverflowError, RecursionError)
 """What the decoder raises for a body that it refuses."""
 
 MAX_PROBLEMS = 10
+"""How many problems an error tells."""
+
 # Finding the place is a courtesy: about a tenth of a second of it, then the body is refused without one.
 MAX_CHECKS = 100_000
 MAX_FOUND = 50

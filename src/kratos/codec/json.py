@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, cast
 from protobuf import message_from_json_value
 
 from kratos.codec.diagnose import DECODE_ERRORS, MAX_PROBLEMS, Diagnosis, report
-from kratos.codec.jsontext import MAX_DEPTH, JsonValue, check_depth, parse, refusal, syntax_error
+from kratos.codec.jsontext import HARMLESS, JsonValue, check_depth, parse, refusal, syntax_error
 from kratos.codec.jsonwalk import Doubts, Problem, doubts_about, may_clash, prune
 from kratos.codec.messages import Message, Registry, full_name
 
@@ -94,8 +94,8 @@ class JsonCodec:
             raise TypeError(f"the json codec reads protobuf-py messages, not {into.__name__}")
         if not data:
             return into()
-        if len(data) > MAX_DEPTH:
-            check_depth(data)
+        if len(data) > HARMLESS:
+            check_depth(data, HARMLESS)
         broken: json.JSONDecodeError | None = None
         try:
             message = read(data, registry=self._registry)

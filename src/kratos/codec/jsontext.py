@@ -14,12 +14,16 @@ from typing import NoReturn, TypeAlias, cast
 
 from kratos.errors import BadRequest
 
-__all__ = ["MAX_DEPTH", "JsonValue", "check_depth", "parse", "refusal"]
+__all__ = ["HARMLESS", "MAX_DEPTH", "JsonValue", "check_depth", "parse", "refusal"]
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+"""What the standard library's parser returns."""
 
 MAX_DEPTH = 200
 """Nested objects and lists in JSON. Messages may nest 100 deep, and one in a list or map takes two levels."""
+
+HARMLESS = 500
+"""So many levels cost the native decoder little stack; messages deeper than 100 it refuses by itself."""
 
 _STEP = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[{]}"')))
@@ -29,14 +33,17 @@ _LONE_SURROGATE = re.compile(
 )
 
 
-def check_depth(data: bytes) -> None:
+def check_depth(data: bytes, brackets: int = MAX_DEPTH) -> None:
     """Refuses JSON that is nested deeper than ``MAX_DEPTH``; time is linear whatever the text.
 
+    Args:
+        data: The text.
+        brackets: With no more opening brackets than that, which two counts can tell, the depth does not matter.
+
     Raises:
-        BadRequest: It is; reason ``CODEC``.
+        BadRequest: It is nested deeper; reason ``CODEC``.
     """
-    # As many brackets as levels are needed at least, so two counts settle it for most texts.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if data.count(b"[") + data.count(b"{") > brackets and _depth(data) > MAX_DEPTH:
         raise refusal(f"the body is nested deeper than {MAX_DEPTH} levels")
 
 

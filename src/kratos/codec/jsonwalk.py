@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 ANY_TYPE = "@type"
+"""The key in a ``google.protobuf.Any`` that names its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,16 @@ def may_clash(data: bytes, oneofs: Sequence[Members]) -> bool:
         return False
     if b"\\u" in data:  # Letters of a key may be written as escapes.
         return True
-    return any(sum(any(name in data for name in names) for names in members) > 1 for members in oneofs)
+    for members in oneofs:
+        found = 0
+        for names in members:  # Plain loops: generators would cost more than the searches.
+            for name in names:
+                if name in data:
+                    found += 1
+                    break
+        if found > 1:
+            return True
+    return False
 
 
 def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | None:

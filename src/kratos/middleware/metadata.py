@@ -54,12 +54,13 @@ def metadata(
 
     def collect(call: Call) -> None:
         if trusted is True or (trusted is not False and trusted(call)):
-            arrived = call.headers.with_prefix(prefix)
+            arrived = call.headers.with_prefix(prefix).items()
             if arrived:
                 _bounded(arrived, limit)
-                arrived = Metadata.from_wire((key, decoded(value)) for key, value in arrived)
-            call.metadata = _first_of(own, arrived) if own else arrived
-        elif own:
+                pairs = [(key, decoded(value)) for key, value in arrived]
+                call.metadata = _first_of(own, pairs) if own else Metadata.from_wire(pairs)
+                return
+        if own:
             call.metadata = own.copy()
 
     def send(call: Call) -> None:
@@ -92,6 +93,8 @@ def encoded(value: str) -> str:
 
 def decoded(value: str) -> str:
     """Returns what a value on the wire means; one that ``encoded`` cannot have made is left as it is."""
+    if "%" not in value and value.isascii():
+        return value
     try:
         if not value.isascii():  # headers are read as Latin-1; this one may be somebody's plain UTF-8
             return value.encode("latin-1").decode("utf-8")
@@ -113,7 +116,9 @@ def _first_of(*sources: Iterable[tuple[str, str]]) -> Metadata:
 
 
 def _bounded(pairs: Iterable[tuple[str, str]], limit: int) -> None:
-    size = sum(len(key) + len(value) for key, value in pairs)
+    size = 0
+    for key, value in pairs:
+        size += len(key) + len(value)
     if size > limit:
         raise ClientError(
             f"the metadata of this call has {size} bytes, {limit} are allowed", code=431, reason="METADATA_TOO_LARGE"

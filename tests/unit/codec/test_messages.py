@@ -22,7 +22,21 @@ from fixtures.gen.fixture.codec.v1.modern_pb import Modern
 from protobuf import Registry
 from protobuf.wkt import Empty, StringValue, Timestamp, Value
 
-from kratos.codec.messages import Field, Message, assign, child, clear, full_name, get, has, new, resolve, shape
+from kratos.codec.messages import (
+    Field,
+    Message,
+    assign,
+    child,
+    clear,
+    full_name,
+    get,
+    has,
+    is_message,
+    new,
+    pack,
+    resolve,
+    shape,
+)
 
 
 def field(type_: type[Message], name: str) -> Field:
@@ -214,3 +228,10 @@ def test_wrappers_and_values_are_messages() -> None:
     """Wrappers have one field, whose kind says what they wrap."""
     assert [f.kind for f in shape(StringValue).fields] == ["string"]
     assert shape(Value).oneofs.keys() == {"kind"}
+
+
+def test_messages_and_other_things() -> None:
+    """A message is known as one, and can be packed."""
+    assert is_message(Item())
+    assert not is_message({"sku": "x"})
+    assert pack(Item(sku="x")).unpack(Item) == Item(sku="x")

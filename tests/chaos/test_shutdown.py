@@ -1,0 +1,139 @@
+"""SIGTERM in bad company: stuck handlers, open streams, hooks that hang. The process ends within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
+from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
+
+from kratos import GRPCClient, HTTPClient
+from kratos.errors import Error
+
+HERE = Path(__file__).parent
+
+
+class Process:
+    """The process under test, and what it has said."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.urls: list[str] = []
+        self.errors = ""
+
+    async def greeted(self) -> None:
+        """Waits for the banner."""
+        assert self.process.stderr is not None
+        while "Ctrl-C" not in (line := (await self.process.stderr.readline()).decode()):
+            assert line, "it ended before it served"
+            self.urls += re.findall(r"^ +((?:http|grpc)://\S+)", line)
+
+    async def end(self, within: float) -> tuple[int, str, float]:
+        """Returns exit code, output and seconds that it took."""
+        began = time.monotonic()
+        out, err = await asyncio.wait_for(self.process.communicate(), within)
+        self.errors = err.decode()
+        return self.process.returncode or 0, out.decode(), time.monotonic() - began
+
+
+@asynccontextmanager
+async def running(finish: float, linger: float = 0.0) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, HERE / "serving.py", str(finish), str(linger),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=HERE.parent,
+        env={"PYTHONPATH": str(HERE.parent), "PATH": ""},
+    )  # fmt: skip
+    rig = Process(process)
+    try:
+        await rig.greeted()
+        yield rig
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def client(url: str) -> Any:
+    return (HTTPClient if url.startswith("http") else GRPCClient)(url, timeout=None)
+
+
+async def busy(rig: Process, stack: AsyncExitStack) -> list[asyncio.Task[Any]]:
+    """Keeps calls of every kind open on both transports; returns the tasks that wait for them."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def read(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    for url in rig.urls:
+        api = KindsClient(await stack.enter_async_context(client(url)))
+        tasks.append(asyncio.create_task(api.echo(Ping(text="hang"))))
+        tasks.append(asyncio.create_task(read(await stack.enter_async_context(api.watch(Ping(text="hang"))))))
+        chat = await stack.enter_async_context(api.chat())
+        await chat.send(Ping(text="hello"))
+        await anext(aiter(chat))
+        tasks.append(asyncio.create_task(read(chat)))
+    await asyncio.sleep(0.3)
+    assert not any(task.done() for task in tasks)
+    return tasks
+
+
+async def test_stuck_calls_do_not_hold_the_process() -> None:
+    """Stuck handlers and open streams are cancelled at the limit; their callers get an error, not silence."""
+    async with running(finish=1.0) as rig, AsyncExitStack() as stack:
+        tasks = await busy(rig, stack)
+        rig.process.send_signal(signal.SIGTERM)
+        code, out, seconds = await rig.end(within=15)
+        results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert (code, out) == (0, "leaving\nleft\ndone\n")
+    assert seconds < 8
+    assert "Traceback" not in rig.errors, rig.errors
+    assert all(result is None or isinstance(result, Error) for result in results), results
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_idle_process_ends_at_once(number: signal.Signals) -> None:
+    """With nothing to finish, it is over in a moment, even with idle connections open."""
+    async with running(finish=30.0) as rig, AsyncExitStack() as stack:
+        for url in rig.urls:
+            api = KindsClient(await stack.enter_async_context(client(url)))
+            await api.echo(Ping(text="once"))
+        rig.process.send_signal(number)
+        code, out, seconds = await rig.end(within=10)
+    assert (code, out) == (0, "leaving\nleft\ndone\n")
+    assert seconds < 4
+    assert "Traceback" not in rig.errors, rig.errors
+
+
+async def test_a_hook_that_hangs_is_left_behind() -> None:
+    """A hook that does not end in time is an error with a name, and the process ends."""
+    async with running(finish=1.0, linger=60.0) as rig:
+        rig.process.send_signal(signal.SIGTERM)
+        code, out, seconds = await rig.end(within=15)
+    assert code == 1
+    assert out == "leaving\n"
+    assert "did not stop cleanly" in rig.errors
+    assert "not done after 2 s" in rig.errors
+    assert seconds < 8
+
+
+async def test_a_second_signal_forces() -> None:
+    """Whoever asks twice gets it at once."""
+    async with running(finish=30.0, linger=60.0) as rig, AsyncExitStack() as stack:
+        tasks = await busy(rig, stack)
+        rig.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        rig.process.send_signal(signal.SIGTERM)
+        code, _, seconds = await rig.end(within=10)
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert code == -signal.SIGTERM
+    assert seconds < 4
