@@ -156,6 +156,7 @@ class Call:
     """
 
     __slots__ = (
+        "_loop",
         "_metadata", "_reply_maps", "_sink", "_timer", "app", "deadline", "fields", "headers", "kind", "known", "limit",
         "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
     )  # fmt: skip
@@ -190,6 +191,7 @@ class Call:
         self.rejected: Error | None = None
         self._metadata: Metadata | None = None
         self._timer: Timer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._sink = sink
         self._reply_maps: tuple[Callable[[Any], Any], ...] = ()
 
@@ -208,17 +210,21 @@ class Call:
         """Returns the seconds left, 0.0 when time is up, None without a deadline."""
         if self.deadline is None:
             return None
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        return max(0.0, self.deadline - self._clock().time())
 
     def shorten(self, seconds: float, limit: Limit = "method") -> None:
         """Ends the call ``seconds`` from now at the latest; a longer time than is left changes nothing."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline = self._clock().time() + seconds
         if self.deadline is not None and self.deadline <= deadline:
             return
         self.deadline = deadline
         self.limit = limit
-        if self._timer is not None:
+        if self._timer is None or self._loop is None:
+            return
+        if _runs_here(self._loop):
             self._timer.shorten(deadline)
+        else:  # in the thread of a plain def method
+            self._loop.call_soon_threadsafe(self._timer.shorten, deadline)
 
     def each_reply(self, fn: Callable[[Any], Any]) -> None:
         """Has every streamed reply pass through ``fn``, which returns the message to go on with, or awaits it.
@@ -243,11 +249,23 @@ class Call:
         await self._sink(reply)
 
     def timed_by(self, timer: Timer) -> None:
-        """Names the timer that ``shorten`` must tell; for what enforces deadlines."""
+        """Names the timer that ``shorten`` must tell, in the running event loop; for what enforces deadlines."""
         self._timer = timer
+        self._loop = asyncio.get_running_loop()
+
+    def _clock(self) -> asyncio.AbstractEventLoop:
+        """Returns the loop whose time counts, also in the thread of a plain def method."""
+        return asyncio.get_running_loop() if self._loop is None else self._loop
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.name} {self.kind} {self.side}>"
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 _current: ContextVar[Call | None] = ContextVar("kratos_current_call", default=None)

@@ -10,9 +10,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
 
-from kratos import App, GRPCServer, HTTPServer, Shutdown
+from kratos import App, Call, GRPCServer, HTTPServer, Shutdown
+
+
+class Forgetful(Kinds):
+    """The fixture without its memory: tests look at how much of it a server needs."""
+
+    async def echo(self, request: Ping, call: Call) -> Pong:
+        reply = await super().echo(request, call)
+        self.calls.clear()
+        return reply
 
 
 def main(finish: float, linger: float = 0.0) -> None:
@@ -25,7 +35,7 @@ def main(finish: float, linger: float = 0.0) -> None:
 
     App(
         name="chaos",
-        services=[Kinds()],
+        services=[Forgetful()],
         servers=[HTTPServer("127.0.0.1:0", timeout=None), GRPCServer("127.0.0.1:0", timeout=None)],
         hooks=[hook],
         shutdown=Shutdown(finish=finish, hook=2.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from kratos.call import Call, Peer
@@ -20,7 +21,7 @@ class Channel(Protocol):
     kind: str
     peer: Peer
 
-    async def unary(self, request: Any, call: Call) -> Any:
+    def unary(self, request: Any, call: Call) -> Awaitable[Any]:
         """Sends one request and returns the reply.
 
         Cancelling it cancels the call on the peer, as far as the protocol can say so.
@@ -34,7 +35,7 @@ class Channel(Protocol):
         """
         ...
 
-    async def stream(self, request: Any, call: Call) -> Any:
+    def stream(self, request: Any, call: Call) -> Awaitable[Any]:
         """Carries one call of the other kinds from start to end.
 
         Every streamed reply goes to ``call.stream_reply``, which waits while the caller is slower.

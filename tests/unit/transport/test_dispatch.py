@@ -46,18 +46,12 @@ def test_two_services_with_one_operation() -> None:
 
 
 def test_wrong_shapes_are_refused_at_build() -> None:
-    """A plain def for one reply, and a coroutine for a stream, are start-up errors that say what to write."""
-
-    class Plain(KindsService):
-        def echo(self, request: Ping, call: Call) -> Pong:  # type: ignore[override]  # that is the point
-            return Pong()
+    """A coroutine for a stream is a start-up error that says what to write."""
 
     class Listing(KindsService):
         async def watch(self, request: Ping, call: Call) -> list[Pong]:  # type: ignore[override]  # that is the point
             return []
 
-    with pytest.raises(TypeError, match=r"Plain\.echo must be `async def`"):
-        Dispatcher([Plain()])
     with pytest.raises(TypeError, match=r"Listing\.watch answers with a stream: make it an async generator"):
         Dispatcher([Listing()])
 

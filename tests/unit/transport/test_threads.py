@@ -317,3 +317,22 @@ def test_what_cannot_run_in_a_thread() -> None:
             Dispatcher([service])
     with pytest.raises(ValueError, match="threads=0"):
         Dispatcher([], threads=0)
+
+
+async def test_time_in_a_thread() -> None:
+    """A plain method may ask how much time is left, and take some of it away."""
+
+    class Hasty(KindsService):
+        @blocking
+        def echo(self, request: Ping, call: Call) -> Pong:
+            left = call.remaining()
+            assert left is not None
+            assert 0 < left <= 10
+            call.shorten(0.01)
+            threading.Event().wait(0.5)
+            return Pong()
+
+    async with serve(Hasty()) as conn:
+        with pytest.raises(GatewayTimeout) as failure:
+            await KindsClient(conn).echo(Ping(), timeout=10.0)
+    assert failure.value.metadata == {"limit": "method"}

@@ -1,5 +1,26 @@
-"""gRPC: the server on grpcio."""
+"""gRPC on grpcio: the server and the client."""
 
-from kratos.transport.grpc.server import GRPCServer
+from __future__ import annotations
 
-__all__ = ["GRPCServer"]
+from typing import TYPE_CHECKING
+
+from kratos.lazy import lazy
+
+if TYPE_CHECKING:
+    from kratos.transport.grpc.channel import GRPCChannel
+    from kratos.transport.grpc.client import GRPCClient
+    from kratos.transport.grpc.options import KeepAlive, Limits
+    from kratos.transport.grpc.server import GRPCServer
+
+__all__ = ["GRPCChannel", "GRPCClient", "GRPCServer", "KeepAlive", "Limits"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "GRPCChannel": "channel",
+        "GRPCClient": "client",
+        "GRPCServer": "server",
+        "KeepAlive": "options",
+        "Limits": "options",
+    },
+)

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeAlias, cast
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
 
-import grpc
 import grpc.aio
 
-from kratos.call import AppInfo, Call, Peer
-from kratos.codec.proto import ProtoCodec
-from kratos.errors import Error
+from kratos.call import AppInfo
 from kratos.handler import Middleware
-from kratos.metadata import Metadata, decode_binary, encode_binary
 from kratos.service import Service
-from kratos.transport.dispatch import Dispatcher, Endpoint
-from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, to_status
+from kratos.transport.dispatch import Dispatcher
+from kratos.transport.grpc.guard import new_server
+from kratos.transport.grpc.handlers import Handlers, refuse
+from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
 from kratos.transport.listen import Address, listen
 
 __all__ = ["GRPCServer"]
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-_Pair: TypeAlias = "tuple[str, str | bytes]"
+logger = logging.getLogger("kratos.grpc")
+
+# What a cancelled handler has for cleaning up, and its connection for closing, beyond the limit of stop().
+CLEANUP_SECONDS: Final = 1.0
+# grpcio takes no "for ever": its None is "at once".
+FOR_EVER_SECONDS: Final = 1e8
 
 
 class GRPCServer:
-    """Serves unary operations over gRPC.
+    """Serves operations of all four kinds over gRPC.
 
     Args:
         address: ``host:port``; port 0 takes a free one.
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
-        timeout: Seconds for a call; None is no limit. A client may ask for less by ``grpc-timeout``.
-        max_message: The largest message to receive, in bytes.
+        timeout: Seconds for a unary call; None is no limit. Streams have none. A client may ask for less by
+            ``grpc-timeout``, on streams too.
+        threads: How many plain ``def`` methods may run at a time.
+        limits: What a client may ask of this server at most.
+        keepalive: How dead connections are found, and how long connections live.
 
     Raises:
         ValueError: The address is not ``host:port``.
@@ -46,14 +52,17 @@ class GRPCServer:
         services: Iterable[Service] = (),
         middleware: Iterable[Middleware] = (),
         timeout: float | None = 10.0,
-        max_message: int = 4 * 1024 * 1024,
+        threads: int = 40,
+        limits: Limits = DEFAULT_LIMITS,
+        keepalive: KeepAlive = DEFAULT_KEEPALIVE,
     ) -> None:
         self._address = Address.parse(address)
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._timeout = timeout
-        self._max_message = max_message
-        self._handlers: _Handlers | None = None
+        self._threads = threads
+        self._options = server_options(limits, keepalive)
+        self._handlers: Handlers | None = None
         self._server: grpc.aio.Server | None = None
 
     def mount(self, services: Iterable[Service], middleware: Iterable[Middleware], app: AppInfo) -> None:
@@ -62,9 +71,14 @@ class GRPCServer:
         Raises:
             ValueError: Two services implement the same operation.
         """
-        self._handlers = _Handlers(
-            Dispatcher((*services, *self._services), (*middleware, *self._middleware), timeout=self._timeout, app=app)
+        dispatcher = Dispatcher(
+            (*services, *self._services),
+            (*middleware, *self._middleware),
+            timeout=self._timeout,
+            threads=self._threads,
+            app=app,
         )
+        self._handlers = Handlers(dispatcher)
 
     @property
     def endpoint(self) -> str:
@@ -85,12 +99,7 @@ class GRPCServer:
         """
         if self._handlers is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
-        options = [
-            ("grpc.so_reuseport", 0),  # a busy port is an error, not a quiet second listener
-            ("grpc.max_receive_message_length", self._max_message),
-        ]
-        server = grpc.aio.server(options=options)
-        server.add_generic_rpc_handlers((self._handlers,))
+        server = new_server(self._handlers.methods, refuse, self._options)
         try:
             port = server.add_insecure_port(str(self._address))
         except RuntimeError:
@@ -101,92 +110,18 @@ class GRPCServer:
         self._address = Address(self._address.host, port)
 
     async def stop(self, timeout: float | None = None) -> None:
-        """Stops accepting, finishes what is under way, and cancels what is not done after ``timeout`` seconds."""
+        """Refuses new calls, finishes what is under way, and cancels what is not done after ``timeout`` seconds.
+
+        Cancelled calls end as UNAVAILABLE at their clients; None is no limit. Calling it again does nothing.
+        """
         server, self._server = self._server, None
-        if server is not None:
-            await server.stop(timeout)
-
-
-class _Handlers(grpc.GenericRpcHandler):
-    """Finds the handler of a method; all of them are made when the server is built."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(_unary(dispatcher, endpoint))
-            for name, endpoint in dispatcher.endpoints.items()
-            if not (endpoint.operation.client_streams or endpoint.operation.server_streams)  # unary only, so far
-        }
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Returns the handler of a method, None if there is none."""
-        return self._handlers.get(handler_call_details.method)
-
-
-def _unary(dispatcher: Dispatcher, endpoint: Endpoint) -> Callable[[bytes, _Context], Awaitable[bytes]]:
-    codec = ProtoCodec()
-    operation = endpoint.operation
-
-    async def answer(data: bytes, context: _Context) -> bytes:
-        call = _call(endpoint, context, dispatcher.app)
-        try:
-            request = codec.decode(data, operation.request)
-        except Error as rejected:
-            request = operation.request()
-            call.rejected = rejected
-        try:
-            reply = codec.encode(await dispatcher.dispatch(endpoint, request, call))
-        except Error as error:
-            await _send_headers(context, call)
-            await _abort(context, error, call)
-            raise
-        await _send_headers(context, call)
-        trailers = call.reply.trailer_pairs()
-        if trailers:
-            context.set_trailing_metadata(_to_grpc(trailers))
-        return reply
-
-    return answer
-
-
-def _call(endpoint: Endpoint, context: _Context, app: AppInfo | None) -> Call:
-    call = Call(
-        endpoint.operation,
-        kind="grpc",
-        side="server",
-        peer=Peer(_address(context.peer())),
-        headers=_from_grpc(cast("Sequence[_Pair]", context.invocation_metadata() or ())),
-        app=app,
-    )
-    remaining = cast("float | None", context.time_remaining())  # the stubs do not know None
-    if remaining is not None:
-        call.shorten(max(0.0, remaining), "client")
-    return call
-
-
-async def _send_headers(context: _Context, call: Call) -> None:
-    headers = call.reply.header_pairs()
-    if headers:
-        await context.send_initial_metadata(_to_grpc(headers))
-
-
-async def _abort(context: _Context, error: Error, call: Call) -> None:
-    trailers: list[_Pair] = [
-        *_to_grpc(call.reply.trailer_pairs()),
-        (CODE_TRAILER, str(error.status)),
-        (DETAILS_TRAILER, to_status(error).to_binary()),
-    ]
-    await context.abort(_CODES[error.grpc_code], error.message, tuple(trailers))
-
-
-def _from_grpc(pairs: Sequence[_Pair]) -> Metadata:
-    return Metadata.from_wire((key, value if isinstance(value, str) else encode_binary(value)) for key, value in pairs)
-
-
-def _to_grpc(pairs: Iterable[tuple[str, str]]) -> tuple[_Pair, ...]:
-    return tuple((key, decode_binary(value) if key.endswith("-bin") else value) for key, value in pairs)
-
-
-def _address(peer: str) -> str:
-    """Turns ``ipv4:10.0.0.7:52114`` and ``ipv6:%5B::1%5D:52114`` into plain addresses."""
-    scheme, _, rest = peer.partition(":")
-    return rest.replace("%5B", "[").replace("%5D", "]") if scheme in ("ipv4", "ipv6") else peer
+        if server is None or self._handlers is None:
+            return
+        limit = FOR_EVER_SECONDS if timeout is None else timeout
+        closing = asyncio.create_task(server.stop(limit + CLEANUP_SECONDS), name="kratos grpc closing")
+        await asyncio.wait([closing], timeout=limit)
+        left = await self._handlers.cancel(CLEANUP_SECONDS)
+        await closing
+        self._handlers.close()
+        if left:
+            logger.warning("%d calls did not end though they were cancelled %g s ago", left, CLEANUP_SECONDS)

@@ -6,21 +6,135 @@ believes it only if it belongs to the status code; a peer that does not know the
 
 from __future__ import annotations
 
-from kratos.codec.messages import is_message, pack
-from kratos.errors import Error
-from kratos.wire.google.rpc.error_details_pb import ErrorInfo
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from kratos.codec.messages import Message, full_name, is_message, pack
+from kratos.errors import Error, KnownErrors, grpc_code, http_code, restore
+from kratos.metadata import Metadata
+from kratos.wire.google.rpc.error_details_pb import (
+    BadRequest,
+    DebugInfo,
+    ErrorInfo,
+    Help,
+    LocalizedMessage,
+    PreconditionFailure,
+    QuotaFailure,
+    RequestInfo,
+    ResourceInfo,
+    RetryInfo,
+)
 from kratos.wire.google.rpc.status_pb import Status
 
-__all__ = ["CODE_TRAILER", "DETAILS_TRAILER", "to_status"]
+__all__ = ["CODE_TRAILER", "DETAILS_TRAILER", "from_status", "status_text", "to_status"]
 
 CODE_TRAILER = "x-kratos-code"
 """The trailer with the exact HTTP status."""
 DETAILS_TRAILER = "grpc-status-details-bin"
 """The trailer with the serialised ``google.rpc.Status``, as gRPC defines it."""
 
+# A peer drops the whole call, code and all, over trailers larger than its limit: often 8 KiB, for all of them, and
+# the status is in there twice (as text, and in base64). What does not fit is cut before that.
+MESSAGE_CHARACTERS: Final = 1024
+STATUS_BYTES: Final = 4096
+
+_DETAILS: Final[Mapping[str, type[Any]]] = MappingProxyType(
+    {
+        full_name(type_): type_
+        for type_ in (
+            BadRequest, DebugInfo, ErrorInfo, Help, LocalizedMessage, PreconditionFailure, QuotaFailure, RequestInfo,
+            ResourceInfo, RetryInfo,
+        )
+    }
+)  # fmt: skip
+
 
 def to_status(error: Error) -> Status:
-    """Returns the status message of an error: ErrorInfo first (with an empty domain), then its further details."""
-    info = ErrorInfo(reason=error.reason, metadata=error.metadata)
-    details = [pack(info), *(pack(detail) for detail in error.details if is_message(detail))]
-    return Status(code=error.grpc_code, message=error.message, details=details)
+    """Returns the status message of an error: ErrorInfo first (with an empty domain), then its further details.
+
+    One that is too large for the trailers of a call loses its details first, then the metadata.
+    """
+    message = status_text(error)
+    info = ErrorInfo(
+        reason=_utf8(error.reason),
+        metadata={_utf8(key): _utf8(value) for key, value in error.metadata.items()},
+    )
+    details = [pack(info), *(_packed(detail) for detail in error.details if is_message(detail))]
+    status = Status(code=error.grpc_code, message=message, details=details)
+    if len(status.to_binary()) > STATUS_BYTES:
+        status = Status(code=error.grpc_code, message=message, details=details[:1])
+    if len(status.to_binary()) > STATUS_BYTES:
+        info = ErrorInfo(reason=_utf8(error.reason)[:MESSAGE_CHARACTERS])
+        status = Status(code=error.grpc_code, message=message, details=[pack(info)])
+    return status
+
+
+def status_text(error: Error) -> str:
+    """Returns the message of an error as it may stand in a trailer."""
+    text = _utf8(error.message)
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[: MESSAGE_CHARACTERS - 1]}…"
+
+
+def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors) -> Error:
+    """Makes the error that a peer's status stands for.
+
+    Args:
+        code: The gRPC code number.
+        message: The status message.
+        trailers: The trailers it came with.
+        known: Error classes by reason.
+    """
+    status = _details(code, trailers)
+    if status is None:
+        return restore(_exact(code, trailers), message=message, known=known)
+    details = [_unpacked(detail) for detail in status.details]
+    info = next((detail for detail in details if isinstance(detail, ErrorInfo)), None)
+    return restore(
+        _exact(code, trailers),
+        "" if info is None else info.reason,
+        status.message or message,
+        {} if info is None else info.metadata,
+        details=[detail for detail in details if detail is not info],
+        known=known,
+    )
+
+
+def _exact(code: int, trailers: Metadata) -> int:
+    """Returns the HTTP status that the peer meant."""
+    text = trailers.get(CODE_TRAILER, "") or ""
+    if len(text) == 3 and text.isascii() and text.isdecimal():
+        exact = int(text)
+        if 400 <= exact <= 599 and grpc_code(exact) == code:
+            return exact
+    return http_code(code)
+
+
+def _details(code: int, trailers: Metadata) -> Status | None:
+    """Returns the status in the trailers; None if there is none, it is unreadable, or of another code."""
+    try:
+        data = trailers.binary(DETAILS_TRAILER)
+        status = None if data is None else Status.from_binary(data)
+    except ValueError:
+        return None
+    return status if status is not None and status.code == code else None
+
+
+def _packed(detail: Message) -> Any:
+    return detail if full_name(type(detail)) == "google.protobuf.Any" else pack(detail)
+
+
+def _unpacked(detail: Any) -> Any:
+    """Returns a detail in its own type; one of a type that we do not know, or unreadable, stays as it is packed."""
+    type_ = _DETAILS.get(detail.type_url.rpartition("/")[2])
+    if type_ is None:
+        return detail
+    try:
+        return type_.from_binary(detail.value)
+    except ValueError:
+        return detail
+
+
+def _utf8(text: object) -> str:
+    """Returns what should be text as a protobuf string may hold it: as text, without lone surrogates."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")

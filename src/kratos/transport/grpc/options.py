@@ -1,0 +1,132 @@
+"""What grpcio is told beyond addresses: limits and keepalive, with their defaults in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final, TypeAlias
+
+from kratos.version import __version__
+
+__all__ = ["DEFAULT_KEEPALIVE", "DEFAULT_LIMITS", "KeepAlive", "Limits", "Options", "channel_options", "server_options"]
+
+Options: TypeAlias = "list[tuple[str, int | str]]"
+"""Options as grpcio takes them."""
+
+USER_AGENT: Final = f"kratos-py/{__version__}"
+
+# A client that lost its server tries again soon: a restart takes seconds, and grpcio's own limit is two minutes.
+FIRST_RECONNECT_SECONDS: Final = 0.2
+LAST_RECONNECT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a gRPC peer may ask of us at most.
+
+    Attributes:
+        max_message: The largest message to receive, in bytes: RESOURCE_EXHAUSTED.
+        max_metadata: The most that received headers may take, and received trailers, in bytes: RESOURCE_EXHAUSTED.
+        max_streams: Servers: how many calls a connection may have under way; clients keep further ones waiting.
+
+    Raises:
+        ValueError: A limit is not positive.
+    """
+
+    max_message: int = 4 * 1024 * 1024
+    max_metadata: int = 32 * 1024
+    max_streams: int = 1000
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepAlive:
+    """How a silent peer is found dead, and how long connections live. All times are in seconds.
+
+    Attributes:
+        every: Silence after which the peer is pinged. Servers of other makes may close the connection of a client
+            that pings more often than they like; grpc-go's limit is 300 unless told otherwise.
+        timeout: How long the peer has for its answer before the connection is closed.
+        tolerate: Servers: how often a client may ping; one that does so more often loses its connection.
+        max_idle: Servers: a connection without calls is closed after this; None is never.
+        max_age: Servers: every connection is closed after this (about, so that not all go at once), so that clients
+            look for new servers; calls under way finish. None is never.
+
+    Raises:
+        ValueError: A time is not positive.
+    """
+
+    every: float = 60.0
+    timeout: float = 20.0
+    tolerate: float = 10.0
+    max_idle: float | None = None
+    max_age: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+def _check_positive(options: Limits | KeepAlive) -> None:
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{field.name} is {value!r}: it has to be a positive number")
+
+
+DEFAULT_LIMITS: Final = Limits()
+"""The limits of servers and channels that were given none."""
+DEFAULT_KEEPALIVE: Final = KeepAlive()
+"""The keepalive of servers that were given none; channels have none."""
+
+
+def server_options(limits: Limits, keepalive: KeepAlive) -> Options:
+    """Returns what a server tells grpcio."""
+    options: Options = [
+        ("grpc.so_reuseport", 0),  # a busy port is an error, not a quiet second listener
+        ("grpc.max_concurrent_streams", limits.max_streams),
+        *_sizes(limits),
+        *_pings(keepalive),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(keepalive.tolerate)),
+    ]
+    if keepalive.max_idle is not None:
+        options.append(("grpc.max_connection_idle_ms", _milliseconds(keepalive.max_idle)))
+    if keepalive.max_age is not None:
+        options.append(("grpc.max_connection_age_ms", _milliseconds(keepalive.max_age)))
+    return options
+
+
+def channel_options(limits: Limits, keepalive: KeepAlive | None) -> Options:
+    """Returns what a channel tells grpcio; None is no pings."""
+    return [
+        ("grpc.primary_user_agent", USER_AGENT),
+        # A connection of its own: grpcio would share one, and how often it has failed, among channels to one address.
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", _milliseconds(FIRST_RECONNECT_SECONDS)),
+        ("grpc.min_reconnect_backoff_ms", _milliseconds(LAST_RECONNECT_SECONDS)),  # also: how long one attempt may take
+        ("grpc.max_reconnect_backoff_ms", _milliseconds(LAST_RECONNECT_SECONDS)),
+        *_sizes(limits),
+        *(() if keepalive is None else _pings(keepalive)),
+    ]
+
+
+def _sizes(limits: Limits) -> Options:
+    return [
+        ("grpc.max_receive_message_length", limits.max_message),
+        # Both, or grpcio refuses some of what lies between them and not other, by chance.
+        ("grpc.max_metadata_size", limits.max_metadata),
+        ("grpc.absolute_max_metadata_size", limits.max_metadata),
+    ]
+
+
+def _pings(keepalive: KeepAlive) -> Options:
+    return [
+        ("grpc.keepalive_time_ms", _milliseconds(keepalive.every)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(keepalive.timeout)),
+        ("grpc.http2.max_pings_without_data", 0),  # zero is "no limit": else the pings stop where they are needed
+    ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

@@ -1,0 +1,112 @@
+"""What the gRPC tests share: our server, plain stubs of grpc.aio, and raw HTTP/2 frames."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from roundtrip.service import Kinds
+
+from kratos.transport.client import Client
+from kratos.transport.grpc.channel import GRPCChannel
+from kratos.transport.grpc.server import GRPCServer
+from kratos.transport.resolve import Single
+
+PREFIX = "/fixture.kinds.v1.Kinds/"
+
+
+class Served:
+    """Our server with its service, and ways to reach it."""
+
+    def __init__(self, server: GRPCServer, service: Kinds) -> None:
+        self.server = server
+        self.service = service
+        self.address = server.endpoint.removeprefix("grpc://")
+        self._plain: list[grpc.aio.Channel] = []
+        self._ours: list[Client] = []
+
+    def plain(self, **options: int) -> Any:
+        """Returns a channel of grpc.aio with nothing of ours."""
+        pairs = [(key.replace("__", "."), value) for key, value in options.items()]
+        channel = grpc.aio.insecure_channel(self.address, [("grpc.use_local_subchannel_pool", 1), *pairs])
+        self._plain.append(channel)
+        return channel
+
+    def stub(self, method: str, **options: int) -> Any:
+        """Returns a plain stub of bytes for one of the four methods."""
+        channel = self.plain(**options)
+        make = {"Echo": "unary_unary", "Watch": "unary_stream", "Collect": "stream_unary", "Chat": "stream_stream"}
+        return getattr(channel, make[method])(PREFIX + method)
+
+    def client(self, **options: Any) -> Client:
+        """Returns a client over our channel."""
+        client = Client(Single(GRPCChannel(self.address)), **options)
+        self._ours.append(client)
+        return client
+
+    async def aclose(self) -> None:
+        for client in self._ours:
+            await client.aclose()
+        for channel in self._plain:
+            await channel.close()
+        await self.server.stop(0.5)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Waits until something holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def no_task_left() -> AsyncIterator[None]:
+    """Asserts that there are as many tasks as before, when grpcio's own, which end a moment later, have ended.
+
+    (Not the same ones: its server has a task for each method that waits for the next call.)
+    """
+    before = len(asyncio.all_tasks())
+    yield
+    await until(lambda: len(asyncio.all_tasks()) <= before)
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """Returns an HTTP/2 frame."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def headers(path: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """Returns a HEADERS payload of literals, which need no compression state."""
+    fields = [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path),
+        (b":authority", b"x"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+        *more,
+    ]
+    return b"".join(b"\x00" + bytes([len(k)]) + k + bytes([len(v)]) + v for k, v in fields)
+
+
+OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)
+
+
+async def raw(address: str, data: bytes, seconds: float = 0.1) -> bytes:
+    """Sends bytes to a server and returns what it says within a while."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(data)
+    received = b""
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(seconds):
+            while chunk := await reader.read(65536):
+                received += chunk
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return received
