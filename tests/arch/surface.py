@@ -45,6 +45,8 @@ def _module(module: Module) -> Iterator[str]:
     loaded = importlib.import_module(module.name)
     for name in public_names(module):
         value = getattr(loaded, name)
+        if not isinstance(value, type) and inspect.isfunction(getattr(value, "__wrapped__", None)):
+            value = value.__wrapped__  # a cache around it is nobody's business
         home = getattr(value, "__module__", module.name)
         if isinstance(value, type | type(render)) and home != module.name:
             yield f"  {name} from {home}"

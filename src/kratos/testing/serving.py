@@ -66,8 +66,8 @@ _Connect: TypeAlias = Callable[[str, Iterable[Middleware], float | None], Client
 
 def _http(timeout: float | None, codec: Codec | None) -> tuple[Server, _Connect]:
     # The rooms are entered on demand: a test in memory loads no HTTP library and no grpcio.
-    from kratos.transport.http.client import HTTPClient  # noqa: PLC0415 - see above
-    from kratos.transport.http.server import HTTPServer  # noqa: PLC0415 - see above
+    from kratos.transport.http.client import HTTPClient  # noqa: PLC0415 - loaded on demand
+    from kratos.transport.http.server import HTTPServer  # noqa: PLC0415 - loaded on demand
 
     def connect(url: str, middleware: Iterable[Middleware], limit: float | None) -> Client:
         return HTTPClient(url, middleware=middleware, timeout=limit, codec=codec)
@@ -76,8 +76,8 @@ def _http(timeout: float | None, codec: Codec | None) -> tuple[Server, _Connect]
 
 
 def _grpc(timeout: float | None) -> tuple[Server, _Connect]:
-    from kratos.transport.grpc.client import GRPCClient  # noqa: PLC0415 - see above
-    from kratos.transport.grpc.server import GRPCServer  # noqa: PLC0415 - see above
+    from kratos.transport.grpc.client import GRPCClient  # noqa: PLC0415 - loaded on demand
+    from kratos.transport.grpc.server import GRPCServer  # noqa: PLC0415 - loaded on demand
 
     def connect(url: str, middleware: Iterable[Middleware], limit: float | None) -> Client:
         return GRPCClient(url, middleware=middleware, timeout=limit)

@@ -36,6 +36,7 @@ def router(*routes: tuple[str, str]) -> Router[str]:
         ("/v1/{name}", "/v1/%252F", ("%2F",)),
         ("/v1/{name=**}", "/v1/a%2Fb/c%25", ("a%2Fb/c%",)),
         ("/v1/{name=fixed}", "/v1/fixed", ("fixed",)),
+        ("/v1/{name=**}", "/v1/a%0Ab/c", ("a\nb/c",)),
         ("/", "/", ()),
     ],
 )

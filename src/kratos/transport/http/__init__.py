@@ -1,5 +1,19 @@
-"""HTTP: the server and its edge."""
+"""HTTP: the server and the client."""
 
-from kratos.transport.http.server import HTTPServer
+from __future__ import annotations
 
-__all__ = ["HTTPServer"]
+from typing import TYPE_CHECKING
+
+from kratos.lazy import lazy
+
+if TYPE_CHECKING:
+    from kratos.transport.http.channel import HTTPChannel
+    from kratos.transport.http.client import HTTPClient
+    from kratos.transport.http.limits import Limits
+    from kratos.transport.http.server import HTTPServer
+
+__all__ = ["HTTPChannel", "HTTPClient", "HTTPServer", "Limits"]
+
+__getattr__ = lazy(
+    __name__, {"HTTPChannel": "channel", "HTTPClient": "client", "HTTPServer": "server", "Limits": "limits"}
+)

@@ -1,19 +1,34 @@
-"""The ASGI front of the edge: runs under our own server and under any other ASGI server."""
+"""The ASGI front of the edge: runs under our own server and under any other ASGI server.
+
+What ASGI cannot do is the server's part: limits on headers and time, and telling a handler at work that its client has
+gone. Ours does both (``protocol``) and says so in the scope's extensions; under another server streams learn of it by a
+write that fails, or from one task that waits for it, and unary calls run to their end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
 
 from kratos.call import Peer
-from kratos.errors import ClientClosed, ClientError, Error
-from kratos.transport.http.edge import Edge, Request, Response
+from kratos.errors import BadRequest, ClientClosed, ClientError, Error
+from kratos.transport.http.edge import BODILESS, Edge, Header, Request, Response
+from kratos.transport.http.events import EventStream
+from kratos.transport.http.problem import stopping
+from kratos.transport.http.websocket import Socket, refuse
 
-__all__ = ["ASGIFront"]
+__all__ = ["CANCELS", "ASGIFront"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CANCELS: Final = "kratos.cancels"
+"""The extension of a server that cancels the task of a request whose connection is lost."""
+
+_CLOSE: Final[Header] = (b"connection", b"close")
 
 
 class ASGIFront:
@@ -22,32 +37,86 @@ class ASGIFront:
     Args:
         edge: What answers.
         max_body: The largest request body, in bytes; a larger one is answered with 413.
+        heartbeat: Seconds of silence after which a stream of events sends a sign of life.
+        ready: What ``/readyz`` asks.
     """
 
-    def __init__(self, edge: Edge, *, max_body: int) -> None:
+    def __init__(
+        self, edge: Edge, *, max_body: int, heartbeat: float = 15.0, ready: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._ready = ready
         self._edge = edge
         self._max_body = max_body
+        self._heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request.
+        """Answers one request or one WebSocket.
 
         Raises:
-            NotImplementedError: The scope is not ``http``.
+            NotImplementedError: The scope is neither ``http`` nor ``websocket``.
+            asyncio.CancelledError: The server stops, or has cancelled the request because its client left.
         """
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
             raise NotImplementedError(f"{scope['type']} connections are not served here")
-        request = _request(scope)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = _request(scope, scope["method"])
         try:
             match = self._edge.match(request)
-            body = await self._read(receive)
+            if match.target.upgrades:
+                raise ClientError(
+                    f"{match.target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED"
+                )
+            body = await self._read(request, receive)
         except ClientClosed:
             return  # nobody is there to answer
         except Error as error:
-            await _write(send, self._edge.refuse(error), scope)
+            await _respond(send, request, self._refuse(request, error))
             return
-        await _write(send, await self._edge.answer(request, match, body), scope)
+        if match.target.streams:
 
-    async def _read(self, receive: Receive) -> bytes:
+            async def respond(response: Response) -> None:
+                await _respond(send, request, response)
+
+            stream = EventStream(self._edge, request, match, respond=respond, send=send, heartbeat=self._heartbeat)
+            await (stream.run(body) if CANCELS in scope.get("extensions", ()) else _watched(stream.run(body), receive))
+            return
+        try:
+            response = await self._edge.answer(request, match, body)
+        except asyncio.CancelledError:
+            # Reaches the client where it is the server that ends the call.
+            await _respond(send, request, self._edge.refuse(stopping()))
+            raise
+        await _respond(send, request, response)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # "websocket.connect", always
+        request = _request(scope, "GET")
+        plain = "websocket.http.response" in scope.get("extensions", ())
+        try:
+            match = self._edge.match(request)
+            if not match.target.upgrades:
+                raise BadRequest(f"{match.target} is served by plain HTTP, not on WebSockets", reason="NO_WEBSOCKET")
+        except Error as error:
+            with suppress(OSError):
+                await refuse(send, self._edge.refuse(error), plain=plain)
+            return
+        await Socket(self._edge, request, match, receive=receive, send=send, plain=plain).run()
+
+    async def _read(self, request: Request, receive: Receive) -> bytes:
+        """Returns the request body.
+
+        Raises:
+            ClientClosed: The client left before it was complete.
+            ClientError: 413: it is too large, or says that it will be.
+        """
+        announced = _content_length(request)
+        if announced > self._max_body:
+            raise self._too_large()
         parts: list[bytes] = []
         size = 0
         while True:
@@ -57,21 +126,39 @@ class ASGIFront:
             part: bytes = event.get("body", b"")
             size += len(part)
             if size > self._max_body:
-                raise ClientError(
-                    f"the request body is larger than {self._max_body} bytes", code=413, reason="BODY_TOO_LARGE"
-                )
+                raise self._too_large()
             parts.append(part)
             if not event.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _too_large(self) -> Error:
+        return ClientError(f"the request body is larger than {self._max_body} bytes", code=413, reason="BODY_TOO_LARGE")
 
-def _request(scope: Scope) -> Request:
+    def _refuse(self, request: Request, error: Error) -> Response:
+        """Returns the response to a request that is for no operation, or cannot be read to its end."""
+        if error.code == 404 and request.method in ("GET", "HEAD"):
+            if request.path == "/healthz":
+                return _OK
+            if request.path == "/readyz":
+                return _OK if self._ready() else _NOT_READY
+        response = self._edge.refuse(error)
+        if error.code == 413:
+            response.headers.append(_CLOSE)  # the rest of the body is not going to be read
+        return response
+
+
+_JSON: Final[Header] = (b"content-type", b"application/json")
+_OK = Response(200, [_JSON], b'{"status":"ok"}')
+_NOT_READY = Response(503, [_JSON], b'{"status":"not ready"}')
+
+
+def _request(scope: Scope, method: str) -> Request:
     raw_path: bytes | None = scope.get("raw_path")
     # Servers that give no raw path have decoded it already; an escaped slash is lost there.
     path = raw_path.decode("latin-1").partition("?")[0] if raw_path is not None else scope["path"].replace("%", "%25")
     client = scope.get("client")
     return Request(
-        method=scope["method"],
+        method=method,
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=scope["headers"],
@@ -79,8 +166,37 @@ def _request(scope: Scope) -> Request:
     )
 
 
-async def _write(send: Send, response: Response, scope: Scope) -> None:
-    length = (b"content-length", str(len(response.body)).encode("ascii"))
-    headers = [*response.headers, length]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+def _content_length(request: Request) -> int:
+    """Returns how long the body will be as far as the client says, else 0."""
+    for name, value in request.headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+async def _respond(send: Send, request: Request, response: Response) -> None:
+    headers = response.headers
+    if response.status not in BODILESS:
+        headers = [*headers, (b"content-length", str(len(response.body)).encode("ascii"))]
+    body = b"" if request.method == "HEAD" else response.body
+    with suppress(OSError):  # nobody is there to read it
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def _watched(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Does the work of a request, and is cancelled when its client leaves."""
+    task = asyncio.current_task()
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    watcher = asyncio.create_task(watch(), name="kratos http disconnect")
+    try:
+        await work
+    finally:
+        watcher.cancel()
+        await asyncio.wait([watcher])

@@ -1,6 +1,7 @@
 """Requests to messages: path variables, query parameters and the body, bound to the fields the contract names.
 
-Where two sources name the same field, the path wins over the query and the query over the body, as in Kratos.
+Where two sources name the same field, the path wins over the query and the query over the body, as in Kratos. Winning
+is replacing: a list in the query takes the place of one in the body and is not appended to it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from kratos.codec.base import Codec
 from kratos.codec.messages import Field, Message, assign, child, shape
 from kratos.errors import BadRequest
 from kratos.operation import AnyOperation, Http
+from kratos.transport.http.body import ReplyBody, RequestBody
 from kratos.transport.http.route import Template
 from kratos.transport.http.scalar import parse
 
@@ -23,29 +25,31 @@ _MAX_PARAMETERS = 1000
 
 
 class Binding:
-    """How the requests of one route become messages; compiled when the server is built.
+    """How the requests of one route become messages, and its replies bodies; compiled when the server is built.
 
     Args:
-        operation: What the route calls.
+        operation: What the route calls. Where its requests are streamed, each of them is a body.
         http: The rule of the route.
         template: The rule's path, parsed.
 
     Attributes:
-        reads_body: Whether the body is part of the message; without, it is ignored and the query counts.
+        reads_body: Whether the body is part of the message; without, it is ignored.
+        reply: How replies become bodies.
 
     Raises:
-        ValueError: A variable or body names a field that the request message does not have, or that cannot be bound.
+        ValueError: A variable or body names a field that the message does not have, or that cannot be bound.
     """
 
     def __init__(self, operation: AnyOperation, http: Http, template: Template) -> None:
         self._request = operation.request
         where = f"{http.method} {http.path} of {operation.name}"
-        if http.body not in ("", "*"):
-            raise ValueError(f"{where}: body {http.body!r} is not supported yet; use '*' or none")
-        if http.response_body:
-            raise ValueError(f"{where}: response_body is not supported yet")
-        self.reads_body = http.body == "*"
+        body = http.body or ("*" if operation.client_streams else "")
+        self._body = RequestBody(operation.request, body, where) if body else None
+        self.reads_body = self._body is not None
+        # A body that is the whole message leaves the query nothing to say; but a Go client of a stream says it there.
+        self._reads_query = body != "*" or operation.client_streams
         self._variables = [_resolve(operation.request, variable.path, where) for variable in template.variables]
+        self.reply = ReplyBody(operation.reply, http.response_body, where)
 
     def empty(self) -> Any:
         """Returns an empty request message."""
@@ -63,8 +67,8 @@ class Binding:
         Raises:
             BadRequest: Something cannot be read; the message names the parameter and the reason.
         """
-        message = codec.decode(body, self._request) if self.reads_body and codec is not None else self._request()
-        if query and not self.reads_body:
+        message = self._body.read(codec, body) if self._body is not None and codec is not None else self._request()
+        if query and self._reads_query:
             _bind_query(message, query)
         for path, text in zip(self._variables, values, strict=True):
             _set(message, path, [text], "path variable")

@@ -1,27 +1,39 @@
 """The edge of HTTP: one pure coroutine from a request to a response, whichever front has read it.
 
 Fronts (ASGI today) bring bytes and take bytes away; routing, negotiation, binding, errors and reply headers happen
-here and only here.
+here and only here. Unary calls are answered here, streams (``events``, ``websocket``) begin here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from kratos.call import Call, Peer
 from kratos.codec.base import Codec, CodecSet, Negotiated
+from kratos.codec.json import JsonCodec
 from kratos.errors import ClientError, Error
+from kratos.handler import conceal
 from kratos.metadata import Metadata
 from kratos.transport.deadline import parse_timeout
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.http.bind import Binding
 from kratos.transport.http.problem import to_status
-from kratos.transport.http.route import Match, Router, Template
+from kratos.transport.http.route import Match, Router, Template, not_allowed
 
-__all__ = ["Edge", "Request", "Response", "Target"]
+__all__ = ["Edge", "Header", "Request", "Response", "Target", "reply_headers"]
 
-Header = tuple[bytes, bytes]
+Header: TypeAlias = tuple[bytes, bytes]
+"""Name and value, as they stand on the wire."""
+
+BODILESS: Final = frozenset((204, 304))
+"""Statuses whose responses have no body."""
+
+# The framing of a response is the server's business, and its encoding that of the codec.
+_RESERVED = frozenset(("connection", "content-length", "content-type", "transfer-encoding", "upgrade"))
+_NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,17 @@ class Target:
     endpoint: Endpoint
     binding: Binding
 
+    @property
+    def streams(self) -> bool:
+        """Whether the reply is no single response."""
+        operation = self.endpoint.operation
+        return operation.client_streams or operation.server_streams
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether it is served on a WebSocket: its requests are streamed."""
+        return self.endpoint.operation.client_streams
+
     def __str__(self) -> str:
         return self.endpoint.operation.name
 
@@ -75,59 +98,101 @@ class Edge:
     """
 
     def __init__(self, dispatcher: Dispatcher, codecs: CodecSet) -> None:
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._codecs = codecs
         # Where a client accepts none of our encodings it gets the default one, as from Kratos, rather than a 406: an
         # error it can read is worth more than one it cannot.
         self._default = Negotiated(codecs.default, codecs.default.content_types[0])
+        json = codecs.named(JsonCodec.name) or JsonCodec()
+        self.json = Negotiated(json, json.content_types[0])
         self.router: Router[Target] = Router(_routes(dispatcher))
 
     def match(self, request: Request) -> Match[Target]:
-        """Returns what a request is for, before its body is read.
+        """Returns what a request is for, before its body is read. HEAD is answered where GET is, but not by streams.
 
         Raises:
             Error: 404, 405, or 400 for a path that cannot be read.
         """
-        return self.router.match(request.method, request.path)
+        match = self.router.match(request.method, request.path)
+        if request.method == "HEAD" and match.target.streams:
+            raise not_allowed("HEAD", request.path, ("GET",))
+        return match
+
+    def open(
+        self, request: Request, match: Match[Target], sink: Callable[[Any], Awaitable[None]] | None = None
+    ) -> Call:
+        """Returns the call of a request, with the limit its client asks for.
+
+        Args:
+            request: The request.
+            match: What it is for.
+            sink: Where streamed replies go.
+        """
+        call = Call(
+            match.target.endpoint.operation,
+            kind="http",
+            side="server",
+            peer=request.peer,
+            headers=Metadata.from_raw(request.headers),
+            app=self.dispatcher.app,
+            sink=sink,
+        )
+        timeout = call.headers.get("x-request-timeout")
+        if timeout is not None:
+            try:
+                call.shorten(parse_timeout(timeout), "client")
+            except Error as rejected:
+                call.rejected = rejected
+        return call
+
+    def read(self, call: Call, request: Request, match: Match[Target], body: bytes) -> Any:
+        """Returns the request message; an empty one, with the reason in ``call.rejected``, if it cannot be read."""
+        binding = match.target.binding
+        if call.rejected is not None:
+            return binding.empty()
+        try:
+            codec = self._codec(call.headers) if body and binding.reads_body else None
+            return binding.build(codec, body, request.query, match.values)
+        except Error as rejected:
+            call.rejected = rejected
+            return binding.empty()
+
+    def negotiate(self, call: Call) -> Negotiated:
+        """Returns what a reply is written in."""
+        return self._codecs.for_reply(call.headers.get("accept")) or self._default
 
     async def answer(self, request: Request, match: Match[Target], body: bytes) -> Response:
         """Runs one unary call. Never raises an ``Error``: failures are responses too.
 
         Raises:
-            asyncio.CancelledError: The client has left.
+            asyncio.CancelledError: The client has left, or the server stops.
         """
-        endpoint = match.target.endpoint
-        headers = Metadata.from_raw(request.headers)
-        call = Call(
-            endpoint.operation,
-            kind="http",
-            side="server",
-            peer=request.peer,
-            headers=headers,
-            app=self._dispatcher.app,
-        )
-        accepted = self._codecs.for_reply(headers.get("accept")) or self._default
-        binding = match.target.binding
+        target = match.target
+        call = self.open(request, match)
+        message = self.read(call, request, match, body)
+        accepted = self.negotiate(call)
         try:
-            _limit(call, headers.get("x-request-timeout"))
-            codec = self._codec(headers) if body and binding.reads_body else None
-            message = binding.build(codec, body, request.query, match.values)
-        except Error as rejected:
-            message = binding.empty()
-            call.rejected = rejected
-        try:
-            reply = await self._dispatcher.dispatch(endpoint, message, call)
-            encoded = accepted.codec.encode(reply)
+            reply = await self.dispatcher.dispatch(target.endpoint, message, call)
+            content_type, data = target.binding.reply.write(accepted, reply)
+            status = _status(call)
         except Error as error:
             return self.refuse(error, accepted, call)
-        return Response(call.reply.status or 200, _headers(accepted, call), encoded)
+        except Exception as failure:  # whatever a handler returned that is no reply
+            return self.refuse(conceal(failure, call), accepted, call)
+        if status in BODILESS:
+            return Response(status, reply_headers(call), b"")
+        return Response(status, [(b"content-type", content_type.encode("latin-1")), *reply_headers(call)], data)
 
     def refuse(self, error: Error, accepted: Negotiated | None = None, call: Call | None = None) -> Response:
         """Returns the response of a failure."""
         negotiated = accepted or self._default
-        headers = _headers(negotiated, call)
+        headers = [(b"content-type", negotiated.content_type.encode("latin-1"))]
+        if call is not None:
+            headers += reply_headers(call)
         if error.code == 405 and "allow" in error.metadata:
             headers.append((b"allow", error.metadata["allow"].encode("latin-1")))
+        if error.code == 426:
+            headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
         return Response(error.status, headers, negotiated.codec.encode(to_status(error)))
 
     def _codec(self, headers: Metadata) -> Codec:
@@ -147,21 +212,34 @@ class Edge:
 def _routes(dispatcher: Dispatcher) -> Iterable[tuple[str, Template, Target]]:
     for endpoint in dispatcher.endpoints.values():
         operation = endpoint.operation
-        if operation.client_streams or operation.server_streams:
-            continue  # unary only, so far
+        opened: set[str] = set()
         for http in operation.http:
             template = Template(http.path)
-            yield http.method, template, Target(endpoint, Binding(operation, http, template))
+            target = Target(endpoint, Binding(operation, http, template))
+            yield http.method, template, target
+            # A WebSocket begins with GET, whatever the rule says; the rule's own verb is told to upgrade.
+            if target.upgrades and http.method not in ("GET", "*") and http.path not in opened:
+                yield "GET", template, target
+            opened.add(http.path)
 
 
-def _limit(call: Call, timeout: str | None) -> None:
-    if timeout is not None:
-        call.shorten(parse_timeout(timeout), "client")
+def _status(call: Call) -> int:
+    """Returns the status that the handler chose.
+
+    Raises:
+        ValueError: It is none that a reply may have.
+    """
+    status = 200 if call.reply.status is None else call.reply.status
+    if not 200 <= status <= 599:
+        raise ValueError(f"the reply has status {status}: it must be from 200 to 599")
+    return status
 
 
-def _headers(negotiated: Negotiated, call: Call | None) -> list[Header]:
-    headers = [(b"content-type", negotiated.content_type.encode("latin-1"))]
-    if call is not None:
-        pairs = call.reply.header_pairs()
-        headers.extend((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs)
-    return headers
+def reply_headers(call: Call) -> list[Header]:
+    """Returns the headers that handler and middleware have set, as far as they may: none can break the response."""
+    pairs = call.reply.header_pairs()
+    return [
+        (name.encode("latin-1"), _NOT_IN_VALUES.sub(b" ", value.encode("latin-1", "replace")))
+        for name, value in pairs
+        if name not in _RESERVED and ":" not in name
+    ]

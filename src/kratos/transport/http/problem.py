@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-from kratos.errors import Error
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from kratos.codec.json import JsonCodec
+from kratos.errors import Error, ServiceUnavailable
 from kratos.wire.errors.errors_pb import Status
 
-__all__ = ["to_status"]
+__all__ = ["stopping", "to_json", "to_response", "to_status"]
+
+_JSON = JsonCodec()
+_STATUSES = frozenset(HTTPStatus)
 
 
 def to_status(error: Error) -> Status:
     """Returns the message that carries an error; its code is the HTTP status line's."""
     return Status(code=error.status, reason=error.reason, message=error.message, metadata=error.metadata)
+
+
+def to_json(error: Error) -> bytes:
+    """Returns an error as JSON, for where nothing else can be asked for."""
+    return _JSON.encode(to_status(error))
+
+
+def to_response(error: Error, headers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    """Returns an error as a whole HTTP/1.1 response, the last one of its connection.
+
+    Args:
+        error: What to say.
+        headers: Further headers.
+    """
+    body = to_json(error)
+    phrase = HTTPStatus(error.status).phrase if error.status in _STATUSES else ""
+    length = str(len(body)).encode("ascii")
+    own = ((b"content-type", b"application/json"), (b"content-length", length), (b"connection", b"close"))
+    lines = [f"HTTP/1.1 {error.status} {phrase}".encode("ascii")]
+    lines += [name + b": " + value for name, value in (*headers, *own)]
+    return b"\r\n".join((*lines, b"", body))
+
+
+def stopping() -> Error:
+    """Returns the error of a call that the server had no time left to finish."""
+    return ServiceUnavailable("the server is stopping; ask again, another one will answer", reason="SERVER_STOPPING")

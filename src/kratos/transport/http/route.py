@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from kratos.errors import BadRequest, ClientError, Error, NotFound
 
-__all__ = ["Match", "Router", "Template", "Variable"]
+__all__ = ["Match", "Router", "Template", "Variable", "not_allowed"]
 
 T = TypeVar("T")
 
@@ -98,7 +98,8 @@ class Template:
             raise ValueError(f"path template {text!r} has an empty segment")
         self.segments = tuple(segments)
         self.variables = tuple(variables)
-        self.pattern = re.compile("".join(pattern) + (re.escape(f":{self.verb}") if self.verb else ""))
+        verb = re.escape(f":{self.verb}") if self.verb else ""
+        self.pattern = re.compile("".join(pattern) + verb, re.DOTALL)
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -201,7 +202,7 @@ class Router(Generic[T]):
         path = _prepare(raw_path)
         allowed: set[str] = set()
         methods: Mapping[str, T] = self._literal.get(path, {})
-        target = methods.get(method) or methods.get("*")
+        target = _choose(methods, method)
         if target is not None:
             return Match(target, ())
         allowed.update(methods)
@@ -209,7 +210,7 @@ class Router(Generic[T]):
             found = template.pattern.fullmatch(path)
             if found is None:
                 continue
-            target = methods.get(method) or methods.get("*")
+            target = _choose(methods, method)
             if target is None:
                 allowed.update(methods)
                 continue
@@ -235,9 +236,19 @@ def _prepare(raw_path: str) -> str:
         raise BadRequest("the path is not UTF-8 after percent-decoding", reason="BAD_PATH") from None
 
 
+def _choose(methods: Mapping[str, T], method: str) -> T | None:
+    """Returns what answers a method; HEAD is a GET whose body is left out."""
+    return methods.get(method) or (methods.get("GET") if method == "HEAD" else None) or methods.get("*")
+
+
 def _unmatched(method: str, path: str, allowed: set[str]) -> Error:
     if not allowed:
         return NotFound(f"there is nothing at {path[:200]}", reason="ROUTE_NOT_FOUND")
+    return not_allowed(method, path, allowed)
+
+
+def not_allowed(method: str, path: str, allowed: Iterable[str]) -> Error:
+    """Returns the error of a known path and a method that it does not answer; ``allow`` lists those it does."""
     methods = ", ".join(sorted(allowed))
     return ClientError(
         f"{method} is not allowed at {path[:200]}; allowed: {methods}",

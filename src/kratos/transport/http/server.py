@@ -1,11 +1,12 @@
-"""The HTTP server: the ASGI front on uvicorn, inside our own life cycle."""
+"""The HTTP server: the ASGI front on uvicorn's protocols, inside our own life cycle."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from typing import Final, cast
 
 import uvicorn
 
@@ -17,24 +18,38 @@ from kratos.service import Service
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.asgi import ASGIFront
 from kratos.transport.http.edge import Edge
+from kratos.transport.http.limits import Limits
+from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.wsprotocol import WebSocketProtocol
 from kratos.transport.listen import Address, listen
 
 __all__ = ["HTTPServer"]
 
 
+PING_SECONDS: Final = 20.0
+"""How often WebSockets are pinged."""
+
+_GRACE_SECONDS = 0.5
+"""How long cancelled calls, and then connections with something left to send, have to end."""
+
+
 class HTTPServer:
-    """Serves the HTTP bindings of unary operations.
+    """Serves the HTTP bindings of operations: unary calls, events (SSE) and WebSockets.
+
+    It also answers ``/healthz`` (200 while it runs) and ``/readyz`` (200 while the app is ready for calls, else 503),
+    unless a service has these paths.
 
     Args:
         address: ``host:port``; port 0 takes a free one.
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
-        codecs: The encodings it speaks; the first one is the default.
-        timeout: Seconds for a call; None is no limit. A client may ask for less by ``x-request-timeout``.
-        max_body: The largest request body, in bytes.
+        codecs: The encodings it speaks; the first one is the default. Streams are always JSON.
+        timeout: Seconds for a unary call; None is no limit. A client may ask for less by ``x-request-timeout``.
+        limits: What a client may take.
+        heartbeat: Seconds of silence after which a stream of events sends a sign of life.
 
     Raises:
-        ValueError: The address is not ``host:port``.
+        ValueError: The address is not ``host:port``, or ``heartbeat`` is not positive.
     """
 
     def __init__(
@@ -45,15 +60,21 @@ class HTTPServer:
         middleware: Iterable[Middleware] = (),
         codecs: CodecSet = DEFAULT_CODECS,
         timeout: float | None = 10.0,
-        max_body: int = 4 * 1024 * 1024,
+        limits: Limits | None = None,
+        heartbeat: float = 15.0,
     ) -> None:
+        if heartbeat <= 0:
+            raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
         self._address = Address.parse(address)
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._codecs = codecs
         self._timeout = timeout
-        self._max_body = max_body
+        self._limits = limits or Limits()
+        self._heartbeat = heartbeat
+        self._ready = True
         self._app: ASGIFront | None = None
+        self._dispatcher: Dispatcher | None = None
         self._server: _Uvicorn | None = None
         self._socket: socket.socket | None = None
         self._clockwork: asyncio.Task[None] | None = None
@@ -67,7 +88,17 @@ class HTTPServer:
         dispatcher = Dispatcher(
             (*services, *self._services), (*middleware, *self._middleware), timeout=self._timeout, app=app
         )
-        self._app = ASGIFront(Edge(dispatcher, self._codecs), max_body=self._max_body)
+        self._dispatcher = dispatcher
+        self._app = ASGIFront(
+            Edge(dispatcher, self._codecs),
+            max_body=self._limits.max_body,
+            heartbeat=self._heartbeat,
+            ready=lambda: self._ready and app.ready,
+        )
+
+    def set_ready(self, ready: bool) -> None:
+        """Holds ``/readyz`` at 503, or lets it say again what the app says: whether calls are welcome."""
+        self._ready = ready
 
     @property
     def endpoint(self) -> str:
@@ -88,9 +119,23 @@ class HTTPServer:
         """
         if self._app is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
-        config = uvicorn.Config(
-            self._app, lifespan="off", log_config=None, access_log=False, http="httptools", ws="none", loop="none"
+        config = ServerConfig(
+            self._app,
+            http=HTTPProtocol,
+            ws=WebSocketProtocol,
+            ws_max_size=self._limits.max_body,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=None,
+            ws_per_message_deflate=False,
+            interface="asgi3",
+            lifespan="off",
+            loop="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
         )
+        config.limits = self._limits
         config.load()
         self._server = _Uvicorn(config)
         self._server.lifespan = config.lifespan_class(config)
@@ -99,19 +144,74 @@ class HTTPServer:
         self._clockwork = asyncio.create_task(self._server.main_loop(), name="kratos http clockwork")
 
     async def stop(self, timeout: float | None = None) -> None:
-        """Stops accepting, finishes what is under way, and cancels what is not done after ``timeout`` seconds."""
-        if self._server is None or self._clockwork is None:
+        """Stops accepting, finishes what is under way, and cancels what is not done after ``timeout`` seconds.
+
+        Idle connections are closed at once, answers still due say ``connection: close``. Streams are calls under way
+        like any other: at the limit they end with the error ``SERVER_STOPPING``, so that clients know that there was
+        more. None waits for as long as it takes.
+        """
+        server, clockwork = self._server, self._clockwork
+        if server is None or clockwork is None:
             return
-        server, self._server = self._server, None
-        server.config.timeout_graceful_shutdown = None if timeout is None else max(1, round(timeout))
-        server.should_exit = True
-        await self._clockwork
-        await server.shutdown(sockets=[] if self._socket is None else [self._socket])
+        self._server = self._clockwork = None
+        for listener in server.servers:
+            listener.close()
+        if self._socket is not None:
+            self._socket.close()
+        await server.drain(timeout)
+        clockwork.cancel()
+        await asyncio.wait([clockwork])
+        if self._dispatcher is not None:
+            self._dispatcher.close()
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its hands on the process: signals belong to the app."""
+    """uvicorn without its hands on the process: signals belong to the app, stopping to ``HTTPServer``."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Looks after the connections, ten times a second as uvicorn calls it, once in fact."""
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in self._connections():
+                connection.sweep(now)
+        return await super().on_tick(counter)
+
+    async def drain(self, timeout: float | None) -> None:
+        """Ends all connections: idle ones now, the others when they are done or time is up."""
+        for connection in self._connections():
+            connection.shutdown()
+        await self._idle(timeout)
+        for task in self.server_state.tasks:
+            task.cancel()
+        await self._idle(_GRACE_SECONDS)
+        for connection in self._connections():
+            connection.transport.close()
+        await self._gone(_GRACE_SECONDS)
+        for connection in self._connections():
+            connection.transport.abort()
+        await self._gone(_GRACE_SECONDS)
+
+    async def _idle(self, timeout: float | None) -> None:
+        await _until(
+            lambda: not self.server_state.tasks and not any(each.busy for each in self._connections()), timeout
+        )
+
+    async def _gone(self, timeout: float) -> None:
+        await _until(lambda: not self.server_state.connections, timeout)
+
+    def _connections(self) -> list[HTTPProtocol | WebSocketProtocol]:
+        return cast("list[HTTPProtocol | WebSocketProtocol]", list(self.server_state.connections))
+
+
+async def _until(done: Callable[[], bool], timeout: float | None) -> None:
+    """Waits until something is so, or time is up."""
+    try:
+        async with asyncio.timeout(timeout):
+            while not done():  # noqa: ASYNC110 - what it waits for are uvicorn's sets, which announce nothing
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pass

@@ -1,0 +1,130 @@
+"""What went wrong with a call over HTTP, as one of our errors: answers of a server, broken connections, time."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+
+from kratos.call import Call
+from kratos.codec.base import CodecSet
+from kratos.codec.json import JsonCodec
+from kratos.errors import Error, InternalServer, ServerError, ServiceUnavailable, restore
+from kratos.transport.deadline import expired
+from kratos.transport.http.frames import parse_error_text
+from kratos.wire.errors.errors_pb import Status
+
+__all__ = ["BROKEN", "answered", "broken", "closed", "lost", "streamed", "told", "too_large"]
+
+BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
+"""What aiohttp raises when an exchange fails; ``broken`` puts it into words."""
+
+_JSON: Final = JsonCodec()
+_SHOWN = 200  # characters of a body in plain text that become a message
+# How close to its deadline a call that timed out may be, in seconds, for the deadline to be the reason.
+_CLOSE = 0.02
+
+
+def answered(status: int, content_type: str | None, body: bytes, *, codecs: CodecSet, call: Call, peer: str) -> Error:
+    """Returns the error that a response means.
+
+    The status line decides on the code. A body that is none of ours (a proxy's page, nothing at all) leaves the class
+    of the status and a message that says who answered what.
+
+    Args:
+        status: The status line's code, none of 2xx.
+        content_type: What the body is said to be.
+        body: The body, or as much of it as was wanted.
+        codecs: What reads it.
+        call: The call that failed; its known errors count.
+        peer: Who answered.
+    """
+    found = _read(content_type, body, codecs)
+    message = found.message
+    if not message and not found.reason:
+        message = _plain(content_type, body) or f"{peer} answered {status} {_phrase(status)}".rstrip()
+    return restore(status, found.reason, message, found.metadata, known=call.known)
+
+
+def streamed(data: bytes, codecs: CodecSet, call: Call) -> Error:
+    """Returns the error that the data of an ``error`` event means; text of another form becomes the message."""
+    found = _read("application/json", data, codecs)
+    if not (found.code or found.reason or found.message):
+        return told(data.decode("utf-8", "replace"), call)
+    return restore(_code(found.code), found.reason, found.message, found.metadata, known=call.known)
+
+
+def told(text: str, call: Call) -> Error:
+    """Returns the error that a text means, see ``error_text``; text of another form becomes the message."""
+    code, reason, message, metadata = parse_error_text(text) or (500, "", text, {})
+    return restore(_code(code), reason, message, metadata, known=call.known)
+
+
+def broken(failure: Exception, call: Call, peer: str) -> Error:
+    """Returns the error of an exchange that failed with one of ``BROKEN``."""
+    if isinstance(failure, TimeoutError) and failure.errno is None:  # a timer of ours and not the system's
+        remaining = call.remaining()
+        if remaining is not None and remaining < _CLOSE:
+            return expired(call)
+        return ServiceUnavailable(f"cannot connect to {peer}: no answer in time", reason="CONNECTION_FAILED")
+    if isinstance(failure, aiohttp.ClientConnectorError):
+        return ServiceUnavailable(f"cannot connect to {peer}: {_words(failure)}", reason="CONNECTION_FAILED")
+    if isinstance(failure, aiohttp.ClientResponseError):
+        return ServerError(f"{peer} does not answer in HTTP: {failure.message}", code=502, reason="BAD_REPLY")
+    return lost(peer, _words(failure))
+
+
+def lost(peer: str, why: str) -> Error:
+    """Returns the error of a connection that ended too early: nobody knows whether the call was carried out."""
+    return ServiceUnavailable(f"the connection to {peer} was lost: {why}", reason="CONNECTION_LOST")
+
+
+def closed(peer: str) -> Error:
+    """Returns the error of a call on a channel that was closed."""
+    return ServiceUnavailable(f"the client has closed its connections to {peer}", reason="CONNECTION_CLOSED")
+
+
+def too_large(peer: str, limit: int) -> Error:
+    """Returns the error of a reply of more than ``limit`` bytes."""
+    return InternalServer(f"{peer} sent a reply of more than {limit} bytes", reason="REPLY_TOO_LARGE")
+
+
+def _read(content_type: str | None, body: bytes, codecs: CodecSet) -> Status:
+    codec = codecs.for_request(content_type)
+    if codec is None and body.lstrip()[:1] == b"{":
+        codec = _JSON
+    if codec is None or not body:
+        return Status()
+    try:
+        return codec.decode(body, Status)
+    except Error:
+        return Status()
+
+
+def _plain(content_type: str | None, body: bytes) -> str:
+    if content_type is None or not content_type.lower().startswith("text/plain"):
+        return ""
+    return body[:_SHOWN].decode("utf-8", "replace").strip()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _code(code: int) -> int:
+    return code if 400 <= code <= 599 else 500
+
+
+def _words(failure: Exception) -> str:
+    """Returns why a connection failed, for a person: the operating system's words where there are any."""
+    if isinstance(failure, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not accepted: {failure.certificate_error}"
+    cause: BaseException = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return "the server closed it"
+    words = cause.strerror if isinstance(cause, OSError) else None
+    return words or str(cause) or type(cause).__name__

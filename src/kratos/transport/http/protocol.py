@@ -1,0 +1,388 @@
+"""Our HTTP/1.1 on uvicorn's: limits from the first byte on, errors in the words of Kratos, and cancellation.
+
+Built on what uvicorn does not promise, so its minor version is pinned. What differs from uvicorn's own protocol:
+
+* Request line, headers, time to send them and the framing of the body are limited (``Limits``); what breaks a limit or
+  the grammar of HTTP is answered with a Kratos error.
+* When the connection is lost, the task of the request under way is cancelled, from that event and not by a watcher. A
+  client that has sent its next requests already is noticed once the first of them is answered: reading is paused.
+* A connection that ends while the client is still sending is read for some seconds more: closing it at once would reset
+  it, and a client that is reset does not see the answer.
+* There is no timer per connection or response; the server looks at all connections once a second (``sweep``).
+* Trailers do not become headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+from typing import Any, Final, Literal, cast
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
+from kratos.transport.http.asgi import CANCELS
+from kratos.transport.http.limits import Limits
+from kratos.transport.http.problem import to_response
+
+__all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
+
+LINGER_SECONDS: Final = 2.0
+"""How long a connection that has had its last answer is read on."""
+
+_READ: Final = 256 * 1024
+"""The most bytes that an event loop hands over at once."""
+
+_CHUNK_OVERHEAD: Final = 16
+"""Bytes of framing that a byte of a chunked body may cost; honest clients send chunks of many bytes."""
+
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
+
+logger: Final = logging.getLogger("kratos.http.wire")
+"""What happens outside of any call. Uvicorn's lines on single requests stay below: those are the access log's."""
+
+logger.setLevel(logging.WARNING)
+
+
+class ServerConfig(Config):
+    """uvicorn's settings and our limits, for the protocols that uvicorn makes from them.
+
+    Attributes:
+        limits: What a client may take.
+    """
+
+    limits = Limits()
+
+
+class _Refused(Exception):
+    """Ends the parsing of a request."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class HTTPProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        config: A ``ServerConfig``.
+        server_state: uvicorn's connections and tasks.
+        app_state: Unused by us.
+        _loop: The event loop, for uvicorn.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = logger
+        self.access_log = False
+        self._limits = cast("ServerConfig", config).limits
+        self._task: asyncio.Task[None] | None = None
+        self._line = _Line(self)
+        self._phase: Literal["idle", "head", "body"] = "idle"
+        self._due = math.inf  # when the phase must be over, in the loop's time
+        self._messages = 0  # begun so far
+        self._hosts = 0
+        self._header_bytes = 0
+        self._body_bytes = 0
+        self._raw_bytes = 0  # received in this phase, parsed or not
+        self._last_words = b""  # the answer to what cannot be read, once earlier requests have been answered
+        self._deaf = False  # what still comes in is dropped
+        self._closing = False
+        self._stopping = False
+
+    # The life of a connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        """Counts the connection, and turns it away if there are too many."""
+        super().connection_made(transport)
+        self._due = self.loop.time() + self._limits.header_seconds
+        if len(self.connections) > self._limits.max_connections:
+            self._answer(ServiceUnavailable("too many connections; try again later", reason="TOO_MANY_CONNECTIONS"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancels the request under way: nobody waits for its answer."""
+        super().connection_lost(exc)
+        self._due = math.inf
+        self._closing = self._deaf = True
+        self.pipeline.clear()
+        if self._task is not None and not self._task.cancelling():
+            self._task.cancel()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being received or answered."""
+        if self._closing:
+            return False
+        return self._phase != "idle" or self._unanswered
+
+    @property
+    def _unanswered(self) -> bool:
+        """Whether the last request still needs an answer."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def shutdown(self) -> None:
+        """Closes the connection if it is idle, else after the answers that are due, which say so."""
+        self._stopping = True
+        if self._phase != "head" and not self._closing:  # for a request on its way in, ``header_seconds`` is the bound
+            super().shutdown()
+
+    def sweep(self, now: float) -> None:
+        """Ends what has taken too long; called every second.
+
+        Args:
+            now: The loop's time.
+        """
+        if now < self._due:
+            return
+        self._due = math.inf
+        if self._closing:
+            self.transport.abort()
+        elif self._phase == "head":
+            seconds = self._limits.header_seconds
+            self._refuse(_timeout(f"the request's headers took longer than {seconds:g} s"))
+        elif self._phase == "idle":
+            self.transport.close()
+        elif self.flow.read_paused:  # it is us who are slow
+            self._due = now + self._limits.body_seconds
+        else:
+            seconds = self._limits.body_seconds
+            self._refuse(_timeout(f"the request's body made no progress for {seconds:g} s"))
+
+    def hang_up(self, *, linger: bool = False) -> None:
+        """Closes the connection, after a while if the client may still be sending."""
+        if self._closing or self.transport.is_closing():
+            return
+        self._closing = self._deaf = True
+        if self._phase == "idle" and not self.flow.read_paused and not linger:
+            self.transport.close()
+            return
+        self._due = self.loop.time() + LINGER_SECONDS
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # What comes in
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser."""
+        if self._deaf:
+            return
+        messages = self._messages
+        try:
+            self._parser().feed_data(data)
+            self._measure(len(data), begun=self._messages != messages)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+                # A client may not send frames before it is answered, but those that it has sent must not get lost.
+                early = data[int(upgrade.args[0]) :]
+                if early:
+                    cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
+        except _Refused as refused:
+            self._refuse(refused.error)
+        except httptools.HttpParserError as failure:
+            cause = failure.__context__  # what a callback has raised
+            unreadable = BadRequest("this is no HTTP/1.1 request", reason="BAD_REQUEST")
+            self._refuse(cause.error if isinstance(cause, _Refused) else unreadable)
+
+    def on_message_begin(self) -> None:
+        """Begins a request."""
+        super().on_message_begin()
+        # Says to the front that streams need not watch for the end of the connection themselves.
+        self.scope["extensions"] = {CANCELS: {}}
+        self._phase = "head"
+        self._messages += 1
+        self._hosts = self._header_bytes = self._body_bytes = 0
+        self._due = self.loop.time() + self._limits.header_seconds
+
+    def on_url(self, url: bytes) -> None:
+        """Takes a part of the request target."""
+        self.url += url
+        if len(self.url) > self._limits.max_url_bytes:
+            most = self._limits.max_url_bytes
+            raise _Refused(ClientError(f"the URL is longer than {most} bytes", code=414, reason="URL_TOO_LONG"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header; trailers are counted and dropped."""
+        name = name.lower()
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > self._limits.max_header_bytes:
+            raise _Refused(self._headers_too_large())
+        if self._phase == "body":
+            return
+        if len(self.headers) >= self._limits.max_headers:
+            most = self._limits.max_headers
+            raise _Refused(
+                ClientError(f"the request has more than {most} headers", code=431, reason="TOO_MANY_HEADERS")
+            )
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begins to answer the request, or queues it behind earlier ones."""
+        if self._hosts > 1 or (self._hosts == 0 and self._parser().get_http_version() == "1.1"):
+            raise _Refused(BadRequest("the request needs one Host header", reason="BAD_REQUEST"))
+        before = self.cycle
+        super().on_headers_complete()
+        self._phase = "body"
+        self._raw_bytes = 0
+        self._due = self.loop.time() + self._limits.body_seconds
+        if self.cycle is not before:
+            self.cycle.transport = cast("asyncio.Transport", self._line)
+            if self._stopping:
+                self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body."""
+        super().on_body(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.max_body and not self._unanswered:
+            raise _Refused(BadRequest("the request went on after its answer", reason="BAD_REQUEST"))
+
+    def on_message_complete(self) -> None:
+        """Ends a request."""
+        super().on_message_complete()
+        self._phase = "idle"
+        if not self.pipeline:
+            # The last part of a large body has paused it, and a paused connection does not notice that it is lost.
+            self.flow.resume_reading()
+        self._due = math.inf if self._unanswered else self.loop.time() + self._limits.idle_seconds
+
+    def _measure(self, size: int, *, begun: bool) -> None:
+        """Counts what came in against what has become of it: the parser holds back what is not complete."""
+        self._raw_bytes = 0 if begun else self._raw_bytes + size
+        limits = self._limits
+        if self._phase == "head":
+            if self._raw_bytes > limits.max_url_bytes + limits.max_header_bytes + _READ:
+                raise _Refused(self._headers_too_large())
+        elif self._phase == "body":
+            self._due = self.loop.time() + limits.body_seconds
+            if self._raw_bytes > self._body_bytes * _CHUNK_OVERHEAD + limits.max_header_bytes + _READ:
+                raise _Refused(BadRequest("the body is more framing than body", reason="BAD_REQUEST"))
+
+    def _parser(self) -> Any:
+        return self.parser  # httptools has no types, and uvicorn says so in two ways
+
+    def _headers_too_large(self) -> Error:
+        most = self._limits.max_header_bytes
+        return ClientError(f"the headers are larger than {most} bytes", code=431, reason="HEADERS_TOO_LARGE")
+
+    def _should_upgrade(self) -> bool:
+        """Tells whether the request under way opens a WebSocket; what is no proper handshake is a plain request."""
+        if self.scope["method"] != "GET" or self._unanswered:
+            return False
+        if (b"sec-websocket-version", b"13") not in self.headers or not super()._should_upgrade():
+            return False
+        return any(name == b"sec-websocket-key" and _KEY.fullmatch(value) for name, value in self.headers)
+
+    # What goes out
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._task = self.loop.create_task(self._run(cycle, app))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
+
+    async def _run(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Answers one request; whatever ends it, nothing is left to uvicorn's own 500 and traceback."""
+        try:
+            await app(cycle.scope, cycle.receive, cycle.send)
+        except asyncio.CancelledError:
+            pass  # the client has left, or time to stop is up
+        except Exception:
+            logger.exception("a request failed outside of any call")
+        finally:
+            cycle.on_response = _nothing  # lets go of this connection
+        if cycle.response_complete or cycle.disconnected or self._closing:
+            return
+        if cycle.response_started:
+            self.transport.abort()  # an end of the body would look as if all was said
+        else:
+            self._answer(InternalServer("internal error", reason="UNKNOWN"))
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request."""
+        self.server_state.total_requests += 1
+        if self._closing or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._last_words:
+            self.transport.write(self._last_words)
+            self.hang_up(linger=True)
+        elif self._phase == "idle":
+            self._due = self.loop.time() + self._limits.idle_seconds
+
+    def _refuse(self, error: Error) -> None:
+        """Answers a request that cannot be read to its end, after the ones before it, and ends the connection."""
+        self._deaf = True
+        if self._phase == "body" and self.pipeline:
+            self.pipeline.popleft()  # the request that broke, which was still waiting for its turn
+            self._last_words = self._words(error)
+        elif self._unanswered and self._phase == "body":
+            self._break(self.cycle, error)
+        elif self._unanswered:
+            self._last_words = self._words(error)
+        elif self._phase == "body":
+            self.hang_up()  # it has had its answer
+        else:
+            self._answer(error)
+
+    def _break(self, cycle: RequestResponseCycle, error: Error) -> None:
+        """Ends the request whose body broke; its task is waiting for more of it."""
+        if cycle.response_started:
+            self.transport.abort()
+        else:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._answer(error)
+
+    def _answer(self, error: Error) -> None:
+        self.transport.write(self._words(error))
+        self.hang_up(linger=True)
+
+    def _words(self, error: Error) -> bytes:
+        return to_response(error, self.server_state.default_headers)
+
+
+class _Line:
+    """The transport as the answer to a request sees it: closing it waits for a client that is still sending."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: HTTPProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.hang_up()
+
+
+def _timeout(message: str) -> Error:
+    return ClientError(message, code=408, reason="REQUEST_TIMEOUT")
+
+
+def _nothing() -> None:
+    pass
