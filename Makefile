@@ -24,7 +24,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run generate test test-all check lint format types arch unit surface golden bench clean
+.PHONY: help run generate test test-slow test-all check lint format types arch unit surface golden bench clean
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ generate: $(RUNTIME) ## Generate the code of the examples
 
 test: $(DEVELOP) ## Run the test suite
 	$(PYTEST) -m "not slow and not conformance and not interop"
+
+test-slow: $(DEVELOP) ## Run what takes long: growth over many calls
+	$(PYTEST) -m slow
 
 test-all: $(DEVELOP) ## Run every test there is, and the coverage gates
 	$(BIN)/coverage erase
