@@ -28,6 +28,10 @@ __all__ = ["Dispatcher", "Endpoint"]
 
 logger = logging.getLogger("kratos.dispatch")
 
+_FAIR_REPLIES = 32
+"""After so many streamed replies others get a turn: neither the handler nor a write to a socket need ever wait, and the
+event loop would hear of nobody else then, not even that the client has left."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
@@ -173,9 +177,13 @@ def _pump(method: Callable[[Any, Call], AsyncIterator[Any]]) -> Handler:
         if call.rejected is not None:
             raise call.rejected
         replies = method(request, call)
+        sent = 0
         try:
             async for reply in replies:
                 await call.stream_reply(reply)
+                sent += 1
+                if sent % _FAIR_REPLIES == 0:
+                    await asyncio.sleep(0)
         finally:
             close = getattr(replies, "aclose", None)
             if close is not None:

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     except (BufError, ProjectError, RuntimeError) as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
-    sys.stderr.write(f"{done}\n")
+    sys.stderr.write(f"generated: {done}\n")
     return 0
 
 

@@ -120,6 +120,9 @@ class Generated:
     removed: tuple[Path, ...]
     unchanged: int
 
+    def __str__(self) -> str:
+        return f"{len(self.written)} files written, {len(self.removed)} removed, {self.unchanged} unchanged"
+
 
 def generate(project: Project) -> Generated:
     """Generates messages, services and errors, offline.

@@ -114,8 +114,7 @@ class ASGIFront:
             ClientClosed: The client left before it was complete.
             ClientError: 413: it is too large, or says that it will be.
         """
-        announced = _content_length(request)
-        if announced > self._max_body:
+        if request.method not in ("GET", "HEAD") and _content_length(request) > self._max_body:
             raise self._too_large()
         parts: list[bytes] = []
         size = 0
@@ -179,9 +178,11 @@ async def _respond(send: Send, request: Request, response: Response) -> None:
     if response.status not in BODILESS:
         headers = [*headers, (b"content-length", str(len(response.body)).encode("ascii"))]
     body = b"" if request.method == "HEAD" else response.body
-    with suppress(OSError):  # nobody is there to read it
+    try:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+    except OSError:
+        pass  # nobody is there to read it
 
 
 async def _watched(work: Coroutine[Any, Any, None], receive: Receive) -> None:

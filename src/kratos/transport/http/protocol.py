@@ -18,6 +18,7 @@ import asyncio
 import logging
 import math
 import re
+from itertools import chain
 from typing import Any, Final, Literal, cast
 
 import httptools
@@ -39,8 +40,8 @@ LINGER_SECONDS: Final = 2.0
 _READ: Final = 256 * 1024
 """The most bytes that an event loop hands over at once."""
 
-_CHUNK_OVERHEAD: Final = 16
-"""Bytes of framing that a byte of a chunked body may cost; honest clients send chunks of many bytes."""
+_EXTENSIONS: Final[dict[str, dict[object, object]]] = {CANCELS: {}}
+"""Says to the front that streams need not watch for the end of the connection themselves."""
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 
@@ -93,11 +94,10 @@ class HTTPProtocol(HttpToolsProtocol):
         self._line = _Line(self)
         self._phase: Literal["idle", "head", "body"] = "idle"
         self._due = math.inf  # when the phase must be over, in the loop's time
-        self._messages = 0  # begun so far
         self._hosts = 0
-        self._header_bytes = 0
         self._body_bytes = 0
-        self._raw_bytes = 0  # received in this phase, parsed or not
+        self._progress = False  # whether the parser has told us something about what came in
+        self._held_back = 0  # bytes since it last did
         self._last_words = b""  # the answer to what cannot be read, once earlier requests have been answered
         self._deaf = False  # what still comes in is dropped
         self._closing = False
@@ -181,10 +181,11 @@ class HTTPProtocol(HttpToolsProtocol):
         """Feeds the parser."""
         if self._deaf:
             return
-        messages = self._messages
+        self._progress = False
         try:
             self._parser().feed_data(data)
-            self._measure(len(data), begun=self._messages != messages)
+            if self._phase != "idle":
+                self._measure(len(data))
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
@@ -202,11 +203,10 @@ class HTTPProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a request."""
         super().on_message_begin()
-        # Says to the front that streams need not watch for the end of the connection themselves.
-        self.scope["extensions"] = {CANCELS: {}}
+        self.scope["extensions"] = _EXTENSIONS
         self._phase = "head"
-        self._messages += 1
-        self._hosts = self._header_bytes = self._body_bytes = 0
+        self._progress = True
+        self._hosts = self._body_bytes = 0
         self._due = self.loop.time() + self._limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -217,18 +217,8 @@ class HTTPProtocol(HttpToolsProtocol):
             raise _Refused(ClientError(f"the URL is longer than {most} bytes", code=414, reason="URL_TOO_LONG"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header; trailers are counted and dropped."""
+        """Takes a header or a trailer."""
         name = name.lower()
-        self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > self._limits.max_header_bytes:
-            raise _Refused(self._headers_too_large())
-        if self._phase == "body":
-            return
-        if len(self.headers) >= self._limits.max_headers:
-            most = self._limits.max_headers
-            raise _Refused(
-                ClientError(f"the request has more than {most} headers", code=431, reason="TOO_MANY_HEADERS")
-            )
         if name == b"host":
             self._hosts += 1
         elif name == b"expect" and value.lower() == b"100-continue":
@@ -239,19 +229,21 @@ class HTTPProtocol(HttpToolsProtocol):
         """Begins to answer the request, or queues it behind earlier ones."""
         if self._hosts > 1 or (self._hosts == 0 and self._parser().get_http_version() == "1.1"):
             raise _Refused(BadRequest("the request needs one Host header", reason="BAD_REQUEST"))
+        self._check_headers()
         before = self.cycle
         super().on_headers_complete()
         self._phase = "body"
-        self._raw_bytes = 0
         self._due = self.loop.time() + self._limits.body_seconds
         if self.cycle is not before:
-            self.cycle.transport = cast("asyncio.Transport", self._line)
+            self.headers = []  # for trailers: the request has the list with its headers
+            self.cycle.transport = self._line  # type: ignore[assignment]  # as much of one as it uses
             if self._stopping:
                 self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
         super().on_body(body)
+        self._progress = True
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.max_body and not self._unanswered:
             raise _Refused(BadRequest("the request went on after its answer", reason="BAD_REQUEST"))
@@ -265,17 +257,26 @@ class HTTPProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
         self._due = math.inf if self._unanswered else self.loop.time() + self._limits.idle_seconds
 
-    def _measure(self, size: int, *, begun: bool) -> None:
-        """Counts what came in against what has become of it: the parser holds back what is not complete."""
-        self._raw_bytes = 0 if begun else self._raw_bytes + size
+    def _measure(self, size: int) -> None:
+        """Counts what the parser holds back while it is not complete: a header, a trailer, an extension of a chunk."""
+        self._held_back = 0 if self._progress else self._held_back + size
         limits = self._limits
-        if self._phase == "head":
-            if self._raw_bytes > limits.max_url_bytes + limits.max_header_bytes + _READ:
-                raise _Refused(self._headers_too_large())
-        elif self._phase == "body":
+        if self._phase == "body":
             self._due = self.loop.time() + limits.body_seconds
-            if self._raw_bytes > self._body_bytes * _CHUNK_OVERHEAD + limits.max_header_bytes + _READ:
-                raise _Refused(BadRequest("the body is more framing than body", reason="BAD_REQUEST"))
+            most = limits.max_header_bytes + _READ
+        else:
+            most = limits.max_url_bytes + limits.max_header_bytes + _READ
+        if self._held_back > most:
+            raise _Refused(self._headers_too_large())
+
+    def _check_headers(self) -> None:
+        limits = self._limits
+        if len(self.headers) > limits.max_headers:
+            most = f"the request has more than {limits.max_headers} headers"
+            raise _Refused(ClientError(most, code=431, reason="TOO_MANY_HEADERS"))
+        # With the colon, the space and the line's end, as they stand on the wire.
+        if sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) > limits.max_header_bytes:
+            raise _Refused(self._headers_too_large())
 
     def _parser(self) -> Any:
         return self.parser  # httptools has no types, and uvicorn says so in two ways
