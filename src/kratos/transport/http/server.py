@@ -72,7 +72,6 @@ class HTTPServer:
         self._timeout = timeout
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
-        self._ready = True
         self._app: ASGIFront | None = None
         self._dispatcher: Dispatcher | None = None
         self._server: _Uvicorn | None = None
@@ -93,12 +92,8 @@ class HTTPServer:
             Edge(dispatcher, self._codecs),
             max_body=self._limits.max_body,
             heartbeat=self._heartbeat,
-            ready=lambda: self._ready and app.ready,
+            ready=lambda: app.ready,
         )
-
-    def set_ready(self, ready: bool) -> None:
-        """Holds ``/readyz`` at 503, or lets it say again what the app says: whether calls are welcome."""
-        self._ready = ready
 
     @property
     def endpoint(self) -> str:
