@@ -56,7 +56,9 @@ def listen(address: Address) -> socket.socket:
         OSError: The address cannot be had: taken, not ours, or not permitted; the message says what to do.
     """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, so that asyncio turns off Nagle's algorithm for what is accepted: it looks at the protocol number,
+    # and replies of two writes would wait 40 ms for an acknowledgement.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name != "nt":  # on Windows the option lets two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
