@@ -18,7 +18,7 @@ from kratos.handler import Handler, Messages, Middleware, chain
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
 from kratos.service import BidiCall, CallOptions, ClientStreamCall, ServerStreamCall
-from kratos.transport.deadline import Deadlines, expired
+from kratos.transport.deadline import Deadlines
 from kratos.transport.pipe import Pipe
 from kratos.transport.resolve import Channels
 
@@ -50,15 +50,8 @@ class Client:
     async def unary(self, operation: Unary[Req, Rep], request: Req, options: CallOptions, known: KnownErrors, /) -> Rep:
         """Sends one request and returns the reply; see ``Invoker``."""
         call = self.new_call(operation, options, known)
-        watch = self._deadlines.watch(call, usual="timeout" not in options)
-        try:
+        with self._deadlines.watch(call, usual="timeout" not in options):
             return cast("Rep", await self._chain(operation)(request, call))
-        except asyncio.CancelledError:
-            if watch.expired and not watch.interrupted():
-                raise expired(call) from None
-            raise
-        finally:
-            watch.leave()
 
     def server_stream(
         self, operation: ServerStream[Req, Rep], request: Req, options: CallOptions, known: KnownErrors, /
@@ -93,15 +86,8 @@ class Client:
 
     async def run_stream(self, request: Any, call: Call) -> Any:
         """Runs the chain of a stream to its end in the current task."""
-        watch = self._deadlines.watch(call, usual=False)
-        try:
+        with self._deadlines.watch(call, usual=False):
             return await self._chain(call.operation)(request, call)
-        except asyncio.CancelledError:
-            if watch.expired and not watch.interrupted():
-                raise expired(call) from None
-            raise
-        finally:
-            watch.leave()
 
     def new_call(
         self,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from types import TracebackType
+from typing import Self
 
 from kratos.call import Call, Limit
 from kratos.errors import BadRequest, GatewayTimeout
@@ -23,17 +25,38 @@ _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e
 
 
 class Watch:
-    """The end of one call, being watched."""
+    """The end of one call, being watched in a ``with`` block of the call's task.
 
-    __slots__ = ("_cancelling", "_table", "_task", "_timer", "deadline", "expired")
+    Leaving the block ends the watch. A block that was interrupted by it, and by nobody else, leaves with the error of
+    ``expired`` instead of the CancelledError.
+    """
 
-    def __init__(self, table: dict[Watch, None], task: asyncio.Task[object]) -> None:
+    __slots__ = ("_call", "_cancelling", "_table", "_task", "_timer", "deadline", "expired")
+
+    def __init__(self, call: Call, table: dict[Watch, None], task: asyncio.Task[object]) -> None:
+        self._call = call
         self._table = table
         self._task = task
         self._timer: asyncio.TimerHandle | None = None
         self._cancelling = task.cancelling()
         self.deadline = 0.0
         self.expired = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        interrupted = self.interrupted()
+        self._table.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.expired:
+            self._task.uncancel()
+            if kind is asyncio.CancelledError and not interrupted:
+                raise expired(self._call) from None
 
     def shorten(self, deadline: float) -> None:
         """Gives this call a timer of its own."""
@@ -47,15 +70,6 @@ class Watch:
         self._timer = None
         self.expired = True
         self._task.cancel()
-
-    def leave(self) -> None:
-        """Ends the watch and takes back its own interruption."""
-        self._table.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self.expired:
-            self._task.uncancel()
 
     def interrupted(self) -> bool:
         """Whether somebody else has asked the task to stop since the watch began."""
@@ -77,7 +91,7 @@ class Deadlines:
         self._sweeping = False
 
     def watch(self, call: Call, *, usual: bool) -> Watch:
-        """Begins to watch a call in the current task, until ``leave``.
+        """Begins to watch a call in the current task; use it in a ``with`` statement.
 
         Args:
             call: Gets the usual deadline unless it has an earlier one.
@@ -85,7 +99,7 @@ class Deadlines:
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
-        watch = Watch(self._table, task)
+        watch = Watch(call, self._table, task)
         call.timed_by(watch)
         if usual and self._seconds is not None:
             loop = asyncio.get_running_loop()

@@ -22,7 +22,7 @@ from kratos.errors import ClientClosed, Error
 from kratos.handler import Handler, Middleware, chain, conceal
 from kratos.operation import AnyOperation
 from kratos.service import Service, unblocked
-from kratos.transport.deadline import Deadlines, expired
+from kratos.transport.deadline import Deadlines
 
 __all__ = ["Dispatcher", "Endpoint"]
 
@@ -108,22 +108,20 @@ class Dispatcher:
             asyncio.CancelledError: The caller has left; nobody waits for an answer.
         """
         token = enter_call(call)
-        watch = self._deadlines.watch(call, usual=endpoint.usual)
         try:
-            return await endpoint.handler(request, call)
-        except Error:
-            raise
-        except asyncio.CancelledError:
-            if watch.interrupted():
-                raise
-            if watch.expired:
-                raise expired(call) from None
-            # Nobody stopped this call: the handler awaited something that was cancelled.
-            raise ClientClosed("the work behind this call was cancelled", reason="CANCELLED") from None
-        except Exception as failure:
-            raise conceal(failure, call) from failure
+            with self._deadlines.watch(call, usual=endpoint.usual) as watch:
+                try:
+                    return await endpoint.handler(request, call)
+                except Error:
+                    raise
+                except asyncio.CancelledError:
+                    if watch.expired or watch.interrupted():
+                        raise
+                    # Nobody stopped this call: the handler awaited something that was cancelled.
+                    raise ClientClosed("the work behind this call was cancelled", reason="CANCELLED") from None
+                except Exception as failure:
+                    raise conceal(failure, call) from failure
         finally:
-            watch.leave()
             leave_call(token)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from kratos.errors import BadRequest, GatewayTimeout
 from kratos.metadata import Metadata
 from kratos.operation import Unary
 from kratos.testing import FakeClock
-from kratos.transport.deadline import Deadlines, expired, parse_timeout
+from kratos.transport.deadline import Deadlines, parse_timeout
 
 ECHO = Unary("/test.v1.Echo/Echo", str, str)
 
@@ -24,17 +24,10 @@ def call_of() -> Call:
 async def run(deadlines: Deadlines, seconds: float, call: Call | None = None, shorten: float | None = None) -> str:
     """Works for some seconds under a watch, as a dispatcher does."""
     call = call or call_of()
-    watch = deadlines.watch(call, usual=True)
-    try:
+    with deadlines.watch(call, usual=True):
         if shorten is not None:
             call.shorten(shorten)
         await asyncio.sleep(seconds)
-    except asyncio.CancelledError:
-        if watch.expired and not watch.interrupted():
-            raise expired(call) from None
-        raise
-    finally:
-        watch.leave()
     return "done"
 
 
