@@ -59,7 +59,7 @@ async def running(finish: float, linger: float = 0.0) -> AsyncIterator[Process]:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()  # and not wait(), which never ends while there is output to read
 
 
 def client(url: str) -> Any:
