@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kratos.handler import Handler, Messages, Middleware, only
     from kratos.live import Live
     from kratos.metadata import Metadata
+    from kratos.service import blocking
     from kratos.transport.grpc.client import GRPCClient
     from kratos.transport.grpc.server import GRPCServer
     from kratos.transport.http.client import HTTPClient
@@ -39,6 +40,7 @@ __all__ = [
     "Reply",
     "Shutdown",
     "__version__",
+    "blocking",
     "current_call",
     "only",
 ]
@@ -61,6 +63,7 @@ __getattr__ = lazy(
         "Peer": "call",
         "Reply": "call",
         "Shutdown": "app",
+        "blocking": "service",
         "current_call": "call",
         "only": "handler",
     },
