@@ -39,6 +39,8 @@ generate: $(RUNTIME) ## Generate the code of the examples
 
 test: $(DEVELOP) ## Run the test suite
 	$(PYTEST) -m "not slow and not conformance and not interop"
+	$(PY) -m kratos.tools.codegen $(HELLO)
+	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
 test-slow: $(DEVELOP) ## Run what takes long: growth over many calls
 	$(PYTEST) -m slow
