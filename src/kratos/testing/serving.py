@@ -50,8 +50,11 @@ async def serve(
     if transport == "memory":
         dispatcher = Dispatcher(services, middleware, timeout=timeout, app=AppInfo(name="test"))
         channels = Single(MemoryChannel(dispatcher, codec or ProtoCodec()))
-        async with Client(channels, middleware=client_middleware, timeout=client_timeout) as client:
-            yield client
+        try:
+            async with Client(channels, middleware=client_middleware, timeout=client_timeout) as client:
+                yield client
+        finally:
+            dispatcher.close()
         return
     server, connect = _http(timeout, codec) if transport == "http" else _grpc(timeout)
     app = App(
