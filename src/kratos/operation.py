@@ -59,6 +59,11 @@ class Operation(Generic[Req, Rep]):
     server_streams: ClassVar[bool] = False
 
     @property
+    def streams(self) -> bool:
+        """Whether requests or replies are streamed: it is not unary."""
+        return self.client_streams or self.server_streams
+
+    @property
     def service(self) -> str:
         """The service's full name, ``helloworld.v1.Greeter``."""
         return self.name[1:].rpartition("/")[0]

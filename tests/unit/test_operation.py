@@ -47,3 +47,11 @@ def test_identity() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.name = "/x.Y/Z"  # type: ignore[misc]
     assert one.options is not other.options
+
+
+@pytest.mark.parametrize(
+    ("kind", "streams"), [(Unary, False), (ServerStream, True), (ClientStream, True), (Bidi, True)]
+)
+def test_only_unary_does_not_stream(kind: type[AnyOperation], streams: bool) -> None:
+    """Whatever streams in one direction or both says so."""
+    assert kind("/a.B/C", str, str).streams is streams

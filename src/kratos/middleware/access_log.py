@@ -59,7 +59,7 @@ class AccessLog:
 
     def bind(self, operation: AnyOperation) -> Middleware:
         """Returns the middleware of one operation; only streams pay for counting messages."""
-        return self._stream if operation.client_streams or operation.server_streams else self._unary
+        return self._stream if operation.streams else self._unary
 
     def __call__(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
         """Logs one call."""

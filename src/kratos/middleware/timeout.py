@@ -43,8 +43,7 @@ class _Timeout:
         self._streams = streams
 
     def bind(self, operation: AnyOperation) -> Middleware | None:
-        streams = operation.client_streams or operation.server_streams
-        return self._shortened if self._streams or not streams else None
+        return self._shortened if self._streams or not operation.streams else None
 
     def __call__(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
         # Reached only outside of chain(), which asks bind() instead.

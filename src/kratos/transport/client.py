@@ -120,8 +120,7 @@ class Client:
     def _chain(self, operation: AnyOperation) -> Handler:
         handler = self._chains.get(operation)
         if handler is None:
-            streams = operation.client_streams or operation.server_streams
-            send: Handler = self._stream if streams else self._send
+            send: Handler = self._stream if operation.streams else self._send
             handler = self._chains[operation] = chain(self._middleware, send, operation)
         return handler
 

@@ -88,8 +88,7 @@ class Dispatcher:
                     )
                 owners[operation.name] = service
                 handler = chain(middleware, _terminal(service, name, operation, self._threads), operation)
-                streams = operation.client_streams or operation.server_streams
-                endpoints[operation.name] = Endpoint(operation, handler, not streams)
+                endpoints[operation.name] = Endpoint(operation, handler, usual=not operation.streams)
         self.endpoints: Mapping[str, Endpoint] = MappingProxyType(endpoints)
 
     async def dispatch(self, endpoint: Endpoint, request: Any, call: Call) -> Any:

@@ -74,8 +74,7 @@ class Target:
     @property
     def streams(self) -> bool:
         """Whether the reply is no single response."""
-        operation = self.endpoint.operation
-        return operation.client_streams or operation.server_streams
+        return self.endpoint.operation.streams
 
     @property
     def upgrades(self) -> bool:
