@@ -14,7 +14,7 @@ DEVELOP := $(VENV)/.installed-develop
 
 # What an editable install depends on: the generated kratos.wire is part of it.
 SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
-	src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py
+	src/kratos/tools/failure.py src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py
 
 HELLO := examples/helloworld
 PYTEST := $(PY) -m pytest

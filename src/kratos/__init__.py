@@ -11,7 +11,7 @@ from kratos.lazy import lazy
 from kratos.version import __version__
 
 if TYPE_CHECKING:
-    from kratos.app import App, Shutdown
+    from kratos.app import App, Shutdown, run
     from kratos.call import Call, Peer, Reply, current_call
     from kratos.errors import Error
     from kratos.handler import Handler, Messages, Middleware, only
@@ -43,6 +43,7 @@ __all__ = [
     "blocking",
     "current_call",
     "only",
+    "run",
 ]
 
 __getattr__ = lazy(
@@ -66,5 +67,6 @@ __getattr__ = lazy(
         "blocking": "service",
         "current_call": "call",
         "only": "handler",
+        "run": "app",
     },
 )

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 
 from kratos.call import AppInfo
 from kratos.handler import Middleware
@@ -27,7 +27,7 @@ from kratos.registry.base import Instance, Registrar
 from kratos.service import Service
 from kratos.version import __version__
 
-__all__ = ["App", "Hook", "Server", "Shutdown"]
+__all__ = ["App", "Hook", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
 
 logger = logging.getLogger("kratos.app")
 
@@ -137,8 +137,8 @@ class App:
         shutdown: Shutdown | None = None,
     ) -> None:
         self.info = AppInfo(name=name, version=version, id=uuid.uuid4().hex, metadata=dict(metadata or {}))
-        self._services = tuple(services)
-        self._servers = tuple(servers)
+        self.services = tuple(services)
+        self.servers = tuple(servers)
         self._registrar = registrar
         self._hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
@@ -146,8 +146,8 @@ class App:
         self._started: list[Server] = []
         self._instance: Instance | None = None
         self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
-        for server in self._servers:
-            server.mount(self._services, self._middleware, self.info)
+        for server in self.servers:
+            server.mount(self.services, self._middleware, self.info)
 
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
@@ -155,14 +155,17 @@ class App:
         Raises:
             SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
         """
-        try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(self.serve())
-        except OSError as failure:
-            sys.exit(f"{self.info.name}: {failure.strerror or failure}")
+        run(self)
 
-    async def serve(self) -> None:
-        """Does what ``run`` does, inside a running event loop."""
+    async def serve(self, *hooks: Hook, shutdown: Shutdown | None = None) -> None:
+        """Does what ``run`` does, inside a running event loop.
+
+        Args:
+            hooks: Further hooks, inside of the app's: what has to happen when all is ready and nothing listens yet.
+            shutdown: Other limits for stopping than the app's own.
+        """
+        self._hooks += hooks
+        self._shutdown = shutdown or self._shutdown
         stop = asyncio.Event()
         with _Signals(asyncio.get_running_loop(), stop.set):
             async with self:
@@ -176,10 +179,10 @@ class App:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
-            for server in self._servers:
+            for server in self.servers:
                 self._started.append(server)
                 await server.start()
-            self.info.endpoints = tuple(server.endpoint for server in self._servers)
+            self.info.endpoints = tuple(server.endpoint for server in self.servers)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
                 await self._registrar.register(self._instance)
@@ -252,7 +255,7 @@ class App:
     def _greet(self) -> None:
         title = f"{self.info.name} {self.info.version}".rstrip()
         lines = [f"{title} (kratos {__version__})"]
-        lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self._servers]
+        lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self.servers]
         lines += [*self._try_it(), "  stop: Ctrl-C"]
         sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
@@ -260,10 +263,49 @@ class App:
     def _try_it(self) -> list[str]:
         """Returns a first request to make, where there is one that needs no body."""
         urls = [url for url in self.info.endpoints if url.startswith("http")]
-        operations = [operation for service in self._services for _, operation in service.__operations__]
+        operations = [operation for service in self.services for _, operation in service.__operations__]
         rules = [rule for each in operations if not each.client_streams for rule in each.http]
         paths = [re.sub(r"\{[^{}]*\}", "kratos", rule.path) for rule in rules if rule.method == "GET"]
         return [f"  try:  curl {urls[0]}{paths[0]}"] if urls and paths else []
+
+
+Source: TypeAlias = "App | Callable[[], App | Awaitable[App]]"
+"""An app, or a function, plain or async, that makes one."""
+
+
+async def make(source: Source) -> App:
+    """Returns the app; a function is called, in the event loop that will serve.
+
+    Raises:
+        TypeError: It is something else, or the function returns something else.
+    """
+    made = source() if callable(source) else source
+    if isinstance(made, Awaitable):
+        made = await made
+    if not isinstance(cast("object", made), App):  # people may return anything
+        raise TypeError(f"{made!r} is not an App" + (f": {source!r} has to return one" if callable(source) else ""))
+    return made
+
+
+def run(source: Source) -> None:
+    """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
+
+    Args:
+        source: An app, or a function, plain or async, that makes one: it may read a configuration first.
+
+    Raises:
+        SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
+        TypeError: The function returns no app.
+    """
+
+    async def serve() -> None:
+        await (await make(source)).serve()
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve())
+    except OSError as failure:
+        sys.exit(str(failure.strerror or failure))
 
 
 def _instance(info: AppInfo) -> Instance:
@@ -355,7 +397,7 @@ class _Signals:
         self._loop.call_soon_threadsafe(self._callback)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Returns uvloop's factory where it is installed: requests cost two thirds of what they cost on asyncio's loop."""
     try:
         import uvloop  # noqa: PLC0415 - absent on Windows

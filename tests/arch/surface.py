@@ -47,6 +47,7 @@ def _module(module: Module) -> Iterator[str]:
         value = getattr(loaded, name)
         if not isinstance(value, type) and inspect.isfunction(getattr(value, "__wrapped__", None)):
             value = value.__wrapped__  # a cache around it is nobody's business
+        value = getattr(value, "callback", value)  # a command of the command line
         home = getattr(value, "__module__", module.name)
         if isinstance(value, type | type(render)) and home != module.name:
             yield f"  {name} from {home}"

@@ -185,7 +185,7 @@ def test_settings(tmp_path: Path) -> None:
         ("[tool.kratos", "is not TOML"),
         ("", r"has no \[tool\.kratos\] table"),
         ("[tool.kratos]", "does not say where to generate to"),
-        ('[tool.kratos]\nout = "gen"\ncolour = "red"', "does not know colour; it knows line_length, out, protos"),
+        ('[tool.kratos]\nout = "gen"\ncolour = "red"', "does not know colour; it knows app, line_length, out, protos"),
         ("[tool.kratos]\nout = 1", "out must be a folder, not 1"),
         ('[tool.kratos]\nout = "gen"\nprotos = "api"', "protos must be a list of folders"),
         ('[tool.kratos]\nout = "gen"\nprotos = []', "protos must be a list of folders"),

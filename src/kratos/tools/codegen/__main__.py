@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kratos.tools.codegen.buf import BufError
-from kratos.tools.codegen.project import Project, ProjectError, generate
+from kratos.tools.codegen.project import Project, generate
+from kratos.tools.failure import Failure
 
 
 def main(arguments: list[str]) -> int:
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         done = generate(Project.load(Path(arguments[0] if arguments else ".")))
-    except (BufError, ProjectError, RuntimeError) as failure:
+    except Failure as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
     sys.stderr.write(f"generated: {done}\n")

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from kratos.tools.failure import Failure
+
 __all__ = ["BufError", "Finding", "Plugin", "executable", "generate"]
 
 _PLACE = re.compile(r"(?P<path>[^:]+\.proto):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
@@ -37,7 +39,7 @@ class Finding:
         return f"{place}: {self.message}" if place else self.message
 
 
-class BufError(Exception):
+class BufError(Failure):
     """The protos do not compile, or a plugin refused them.
 
     Args:
@@ -84,7 +86,7 @@ def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, p
 
     Raises:
         BufError: The protos do not compile, or a plugin refused them.
-        RuntimeError: buf is not installed.
+        Failure: buf is not installed.
     """
     config = {"version": "v2", "modules": [{"path": module} for module in modules]}
     plugins = list(plugins)
@@ -126,7 +128,7 @@ def executable() -> str:
     """Returns the path of buf: the one in the wheel, else the one on PATH.
 
     Raises:
-        RuntimeError: There is none.
+        Failure: There is none.
     """
     try:
         wheel = distribution("buf-bin")
@@ -137,5 +139,5 @@ def executable() -> str:
             return str(Path(str(wheel.locate_file(file))).resolve()) if wheel else ""
     found = shutil.which("buf")
     if found is None:
-        raise RuntimeError('buf is missing: pip install "kratos-py[tools]" brings it (package buf-bin)')
+        raise Failure("buf is missing", hint='pip install "kratos-py[tools]"')
     return found

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from kratos.tools.failure import Failure
+
 __all__ = ["MAPPED", "stage"]
 
 MAPPED = ("google/api", "google/longrunning", "google/rpc", "google/type", "errors", "kratos/options/v1")
@@ -26,7 +28,7 @@ def stage(folder: Path, *, besides: Iterable[Path] = ()) -> None:
         besides: Other import roots. A file that one of them has is left to it.
 
     Raises:
-        RuntimeError: The wheel with google's protos is not installed.
+        Failure: The wheel with google's protos is not installed.
     """
     roots = tuple(besides)
     wanted = {name: source for name, source in _sources() if not any((root / name).is_file() for root in roots)}
@@ -47,7 +49,7 @@ def _sources() -> Iterator[tuple[str, Path]]:
     try:
         google = distribution(_GOOGLE)
     except PackageNotFoundError:
-        raise RuntimeError(f'google\'s protos are missing: pip install "kratos-py[tools]" brings {_GOOGLE}') from None
+        raise Failure(f"google's protos are missing ({_GOOGLE})", hint='pip install "kratos-py[tools]"') from None
     for file in google.files or ():
         # protobuf's own well-known types are built into buf.
         if file.suffix == ".proto" and file.parts[:2] != ("google", "protobuf"):

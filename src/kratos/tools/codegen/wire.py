@@ -21,7 +21,7 @@ def build(out: Path) -> None:
 
     Raises:
         BufError: The protos do not compile.
-        RuntimeError: A tool is missing.
+        Failure: A tool is missing.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -81,6 +81,19 @@ class GRPCServer:
         self._handlers = Handlers(dispatcher)
 
     @property
+    def address(self) -> str:
+        """Where it listens, ``host:port``; may be set before ``start``.
+
+        Raises:
+            ValueError: It is set to something else.
+        """
+        return str(self._address)
+
+    @address.setter
+    def address(self, address: str) -> None:
+        self._address = Address.parse(address)
+
+    @property
     def endpoint(self) -> str:
         """The URL it answers at, with the real port once it has started."""
         return f"grpc://{self._address}"

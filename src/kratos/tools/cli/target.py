@@ -1,0 +1,151 @@
+"""What a command works on: the project around the current folder, and the app in it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from kratos.tools.codegen.project import Project, ProjectError
+from kratos.tools.failure import USAGE, Failure
+
+if TYPE_CHECKING:
+    from kratos.app import App, Source
+
+__all__ = ["Target", "blame", "blamed", "current"]
+
+
+def current() -> Project:
+    """Returns the project that the current folder belongs to.
+
+    Raises:
+        ProjectError: There is none, or its table is wrong.
+    """
+    project = Project.find(Path.cwd())
+    if project is None:
+        raise ProjectError(
+            f"{Path.cwd()} is not in a project: no pyproject.toml here or above has a [tool.kratos] table",
+            hint="kratos new shop",
+            code=USAGE,
+        )
+    return project
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an app is to be found.
+
+    Attributes:
+        module: The module to import.
+        attribute: The app in it, or a function, plain or async, that makes one; dots lead into objects.
+        root: The folder to import from.
+    """
+
+    module: str
+    attribute: str
+    root: Path
+
+    @classmethod
+    def of(cls, reference: str | None) -> Target:
+        """Reads ``module:attribute``; the attribute is ``app`` if not said, and without a reference the project says.
+
+        Raises:
+            Failure: Nobody says what to serve.
+        """
+        project = Project.find(Path.cwd())
+        root = project.root if project else Path.cwd()
+        said = reference or (project.app if project else "")
+        module, _, attribute = said.partition(":")
+        if not all(part.isidentifier() for part in module.split(".")):
+            if said:
+                raise Failure(f"{said!r} is not module:attribute", hint="kratos run shop.main:app", code=USAGE)
+            if project is None:
+                current()
+            raise Failure(
+                f'{root / "pyproject.toml"}: [tool.kratos] does not say which app to serve: app = "shop.main:app"',
+                hint="kratos run shop.main:app",
+                code=USAGE,
+            )
+        return cls(module, attribute or "app", root)
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.attribute}"
+
+    def source(self) -> Source:
+        """Imports the module and returns the app, or the function that makes it.
+
+        Raises:
+            Failure: There is no such module or name, or the module fails; the message has the place.
+        """
+        if str(self.root) not in sys.path:
+            sys.path.insert(0, str(self.root))
+        with blamed(self.root):
+            try:
+                found: object = import_module(self.module)
+            except ModuleNotFoundError as missing:
+                if missing.name is None or not f"{self.module}.".startswith(f"{missing.name}."):
+                    raise
+                raise Failure(f"there is no module {missing.name} in {self.root}", code=USAGE) from missing
+            for name in self.attribute.split("."):
+                if not hasattr(found, name):
+                    raise Failure(f"{self.module} has no {self.attribute}", hint=f"{self._offers()}", code=USAGE)
+                found = getattr(found, name)
+        return cast("App | Callable[[], App]", found)
+
+    async def app(self) -> App:
+        """Returns the app; a function that makes one is called.
+
+        Raises:
+            Failure: It cannot be made; the message has the place.
+        """
+        source = self.source()
+        from kratos.app import make  # noqa: PLC0415 - only where an app is about to be loaded
+
+        with blamed(self.root):
+            return await make(source)
+
+    def _offers(self) -> str:
+        """Returns what might have been meant: the apps and functions of the module."""
+        from kratos.app import App  # noqa: PLC0415 - only where an app is about to be loaded
+
+        names = vars(sys.modules[self.module]).items()
+        apps = [name for name, value in names if isinstance(value, App)]
+        return f"{self.module}:{apps[0]}" if apps else f"app = App(...) in {self.module}"
+
+
+@contextmanager
+def blamed(root: Path) -> Generator[None]:
+    """Turns whatever a project's code raises inside into a failure that names the place."""
+    try:
+        yield
+    except Failure:
+        raise
+    except Exception as failure:
+        raise Failure(blame(failure, root)) from failure
+
+
+def blame(failure: BaseException, root: Path) -> str:
+    """Returns what failed in a project, with the last place that is the project's own: ``file:line: what``."""
+    what = "".join(traceback.format_exception_only(failure)).strip().splitlines()[-1]
+    if isinstance(failure, SyntaxError) and failure.filename:
+        return f"{_seen_from(root, failure.filename)}:{failure.lineno}:{failure.offset}: {what}"
+    places = [
+        f"{_seen_from(root, frame.filename)}:{frame.lineno}"
+        for frame in traceback.extract_tb(failure.__traceback__)
+        if _is_own(root, frame.filename)
+    ]
+    return ": ".join([*places[-1:], what])
+
+
+def _is_own(root: Path, file: str) -> bool:
+    path = Path(file)
+    return path.is_relative_to(root.resolve()) and "site-packages" not in path.parts
+
+
+def _seen_from(root: Path, file: str) -> str:
+    return str(Path(file).relative_to(root.resolve())) if _is_own(root, file) else file

@@ -1,0 +1,68 @@
+"""What commands print: results on stdout, everything else on stderr, colours only where a person looks.
+
+Colours are off when the stream is not a terminal, when ``NO_COLOR`` is set, and on a dumb terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Final, TextIO
+
+import click
+
+__all__ = ["error", "note", "paint", "show", "show_json", "suggest"]
+
+_STYLES: Final[dict[str, dict[str, Any]]] = {
+    "bad": {"fg": "red", "bold": True},
+    "warn": {"fg": "yellow"},
+    "good": {"fg": "green"},
+    "name": {"fg": "cyan"},
+    "strong": {"bold": True},
+    "faint": {"dim": True},
+}
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Returns text in a style of ours (bad, warn, good, name, strong, faint), plain where colours are off.
+
+    Args:
+        text: What to print.
+        style: Its role; the colour follows from it.
+        stream: Where it will be printed; stdout if not given.
+    """
+    return click.style(text, **_STYLES[style]) if _coloured(stream or sys.stdout) else text
+
+
+def show(text: str = "") -> None:
+    """Prints a line of the result."""
+    click.echo(text)
+
+
+def show_json(value: Any) -> None:
+    """Prints a result for scripts: one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """Tells what is going on, on stderr."""
+    click.echo(text, err=True)
+
+
+def suggest(command: str) -> None:
+    """Says what to type next, on stderr."""
+    click.echo(f"{paint('  try:', 'faint', sys.stderr)} {command}", err=True)
+
+
+def error(message: str, *, hint: str = "") -> None:
+    """Tells what went wrong, and what to do about it, on stderr."""
+    click.echo(f"{paint('error:', 'bad', sys.stderr)} {message}", err=True)
+    if hint:
+        suggest(hint)
+
+
+def _coloured(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
