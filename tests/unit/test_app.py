@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kratos.app import App, Hook, Shutdown
+from kratos.app import App, Hook, Shutdown, make
 from kratos.call import AppInfo
 from kratos.handler import Middleware
 from kratos.registry import Instance, MemoryRegistry
@@ -391,3 +391,43 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == -signal.SIGINT
+
+
+async def test_make() -> None:
+    """An app may come from a function, plain or async; anything else is refused by name."""
+    app = App(name="shop")
+
+    async def factory() -> App:
+        return app
+
+    assert await make(app) is app
+    assert await make(lambda: app) is app
+    assert await make(factory) is app
+    with pytest.raises(TypeError, match="^None is not an App: .*lambda.* has to return one$"):
+        await make(lambda: None)  # type: ignore[arg-type, return-value]  # what people may do
+    with pytest.raises(TypeError, match="^1 is not an App$"):
+        await make(1)  # type: ignore[arg-type]  # what people may do
+
+
+async def test_serve_with_hooks() -> None:
+    """Further hooks are inside of the app's own: all is ready when they are entered, nothing listens yet."""
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def own(_: App) -> AsyncIterator[None]:
+        log.append("enter own")
+        yield
+        log.append("leave own")
+
+    @asynccontextmanager
+    async def gate(_: App) -> AsyncIterator[None]:
+        log.append("enter gate")
+        asyncio.get_running_loop().call_later(0.05, signal.raise_signal, signal.SIGTERM)
+        yield
+        log.append("leave gate")
+
+    app = App(name="shop", servers=[Recorder("a", log)], hooks=[own])
+    await app.serve(gate, shutdown=Shutdown(finish=3))
+    assert log == [
+        "mount a for shop", "enter own", "enter gate", "start a", "stop a within 3", "leave gate", "leave own",
+    ]  # fmt: skip

@@ -143,9 +143,9 @@ def blame(failure: BaseException, root: Path) -> str:
 
 
 def _is_own(root: Path, file: str) -> bool:
-    path = Path(file)
+    path = Path(file).resolve()
     return path.is_relative_to(root.resolve()) and "site-packages" not in path.parts
 
 
 def _seen_from(root: Path, file: str) -> str:
-    return str(Path(file).relative_to(root.resolve())) if _is_own(root, file) else file
+    return str(Path(file).resolve().relative_to(root.resolve())) if _is_own(root, file) else file
