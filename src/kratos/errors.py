@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
     "BadRequest",
@@ -48,6 +48,7 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "Unimplemented",
+    "Violation",
     "by_reason",
     "error_class",
     "grpc_code",
@@ -82,6 +83,20 @@ HTTP_TO_GRPC: Mapping[int, int] = MappingProxyType(
 GRPC_TO_HTTP: tuple[int, ...] = (
     200, 499, 500, 400, 504, 404, 409, 403, 429, 412, 409, 400, 501, 500, 503, 500, 401,
 )  # fmt: skip
+
+
+class Violation(NamedTuple):
+    """One thing that is wrong with a request.
+
+    Attributes:
+        field: Where, as a path: ``order.lines[2].sku``. Empty for the message as a whole.
+        message: What is wrong, for a person to read.
+        rule: Which rule is broken, for a program to match: ``string.min_len``.
+    """
+
+    field: str
+    message: str
+    rule: str = ""
 
 
 class Error(Exception):

@@ -20,7 +20,7 @@ VOCABULARY = ("errors", "metadata", "live", "version", "lazy", "operation", "cal
 BEFORE_INSTALLATION = ("failure", "codegen.buf", "codegen.protos", "codegen.wire")
 VENDORS = (
     "protobuf", "google", "grpc", "pygrpc_native", "uvicorn", "httptools", "uvloop", "websockets", "h11", "aiohttp",
-    "yaml", "opentelemetry", "prometheus_client", "click", "jinja2", "watchfiles", "pytest",
+    "yaml", "opentelemetry", "prometheus_client", "protovalidate", "click", "jinja2", "watchfiles", "pytest",
 )  # fmt: skip
 
 # The house as it will stand: enough modules for every contract to have something to say.
@@ -33,8 +33,8 @@ HOUSE = (
     "transport.resolve", "transport.channel", "transport.target", "transport.deadline", "transport.pipe",
     "transport.listen", "transport.http.server", "transport.http.edge", "transport.grpc.server",
     "transport.grpc.channel", "admin.server", "workers", "testing.clock", "testing.plugin", "contrib.etcd",
-    "contrib.consul", "contrib.otel", "tools.cli.main", "tools.codegen.plugin", "tools.lint.rules",
-    "tools.scaffold.render", "tools.reload.watch", "tools.failure",
+    "contrib.consul", "contrib.otel", "contrib.protovalidate", "tools.cli.main", "tools.codegen.plugin",
+    "tools.lint.rules", "tools.scaffold.render", "tools.reload.watch", "tools.failure",
 )  # fmt: skip
 
 # importing module, what it imports, the contract that must say no
@@ -75,6 +75,8 @@ VIOLATIONS = [
     ("middleware.tracing", "opentelemetry.trace", None),
     ("middleware.retry", "opentelemetry.trace", "OpenTelemetry stays in tracing and its driver"),
     ("metrics.noop", "prometheus_client", "Prometheus stays in its meter"),
+    ("middleware.retry", "protovalidate", "protovalidate stays in its driver"),
+    ("contrib.protovalidate", "protovalidate", None),
     ("log.fields", "yaml", "YAML stays in the codec and in configuration"),
     ("transport.grpc.channel", "uvloop", "Whoever runs the program chooses its event loop"),
     ("config.file", "watchfiles", "Tools of developers stay with the tools"),

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from kratos.lazy import lazy
 
 if TYPE_CHECKING:
+    from kratos.errors import Violation
     from kratos.middleware.access_log import access_log
     from kratos.middleware.metadata import metadata
     from kratos.middleware.recovery import recovery
     from kratos.middleware.timeout import timeout
-    from kratos.middleware.validate import Violation, validate
+    from kratos.middleware.validate import validate
 
 __all__ = ["Violation", "access_log", "metadata", "recovery", "timeout", "validate"]
 

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from kratos.call import Call
-from kratos.errors import BadRequest
+from kratos.errors import BadRequest, Violation
 from kratos.handler import Handler, Messages, Middleware
+from kratos.operation import AnyOperation
 from kratos.wire.google.rpc import error_details_pb as details
 
-__all__ = ["Check", "Violation", "validate"]
-
-
-class Violation(NamedTuple):
-    """One thing that is wrong with a request.
-
-    Attributes:
-        field: Where, as a path: ``order.lines[2].sku``. Empty for the message as a whole.
-        message: What is wrong, for a person to read.
-        rule: Which rule is broken, for a program to match: ``string.min_len``.
-    """
-
-    field: str
-    message: str
-    rule: str = ""
+__all__ = ["Check", "Prepared", "Violation", "validate"]
 
 
 Check: TypeAlias = Callable[[Any], Iterable[Violation] | None]
 """Returns what is wrong with a message: nothing, None, or violations. May raise a ``ValueError`` for a single one."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A check that wants to know its messages before the first request."""
+
+    def prepare(self, message: type[Any], /) -> None:
+        """Gets ready for messages of a type; called once per operation when a server is built.
+
+        Raises:
+            ValueError: The rules of the type cannot be followed; the message names them.
+        """
+        ...
 
 
 def validate(*checks: Check) -> Middleware:
@@ -42,23 +42,37 @@ def validate(*checks: Check) -> Middleware:
         checks: Functions of a message. An ``Error`` that one raises is the answer as it is; other exceptions than
             ``ValueError`` are defects.
 
+    Raises:
+        ValueError: From the server that is built with it: the rules of a message cannot be followed.
+
     Example:
         ``only("/shop.v1.Orders/Create", validate(check_order))``
     """
+    return _Validate(checks)
 
-    def checked(message: Any) -> Any:
-        found = [violation for check in checks for violation in _violations(check, message)]
+
+class _Validate:
+    def __init__(self, checks: tuple[Check, ...]) -> None:
+        self._checks = checks
+
+    def bind(self, operation: AnyOperation) -> Middleware:
+        checks: tuple[object, ...] = self._checks
+        for check in checks:
+            if isinstance(check, Prepared):
+                check.prepare(operation.request)
+        return self
+
+    async def __call__(self, request: Any, call: Call, next: Handler) -> Any:
+        if call.rejected is None:
+            streamed = isinstance(request, Messages)
+            request = cast("Messages[Any]", request).map(self._checked) if streamed else self._checked(request)
+        return await next(request, call)
+
+    def _checked(self, message: Any) -> Any:
+        found = [violation for check in self._checks for violation in _violations(check, message)]
         if found:
             raise _refusal(found)
         return message
-
-    async def validated(request: Any, call: Call, next: Handler) -> Any:
-        if call.rejected is None:
-            streamed = isinstance(request, Messages)
-            request = cast("Messages[Any]", request).map(checked) if streamed else checked(request)
-        return await next(request, call)
-
-    return validated
 
 
 def _violations(check: Check, message: Any) -> list[Violation]:

@@ -1,0 +1,100 @@
+"""TLS for servers and clients: certificates, whom to trust, and nothing older than TLS 1.2."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+__all__ = ["TLS"]
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLS:
+    """The certificates of one end of a connection, in PEM files.
+
+    Attributes:
+        cert: Our certificate, followed by those that lead to its authority. Servers need one.
+        key: Its private key.
+        ca: Whom to trust, one or more certificates. A server that has it asks every client for a certificate (mutual
+            TLS); a client that has none trusts the system's authorities.
+        password: What the key is encrypted with.
+        server_name: Clients: the name to expect in the server's certificate, where it is not the target's host.
+
+    Raises:
+        ValueError: A certificate comes without its key, or the other way round.
+    """
+
+    cert: StrPath | None = None
+    key: StrPath | None = None
+    ca: StrPath | None = None
+    password: str | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("TLS takes a certificate and its key together: TLS(cert=..., key=...)")
+
+    def server_context(self) -> ssl.SSLContext:
+        """Returns what a server needs to accept connections.
+
+        Raises:
+            ValueError: There is no certificate, or a file cannot be used; the message names it.
+        """
+        if self.cert is None:
+            raise ValueError("a server needs a certificate: TLS(cert=..., key=...)")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+        return self._loaded(context)
+
+    def client_context(self) -> ssl.SSLContext:
+        """Returns what a client needs to connect.
+
+        Raises:
+            ValueError: A file cannot be used; the message names it.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.ca is None:
+            context.load_default_certs()
+        return self._loaded(context)
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Reads certificate and key again into a context: connections to come use what is in the files now.
+
+        Raises:
+            ValueError: They cannot be used; the context keeps what it has.
+        """
+        if self.cert is None or self.key is None:
+            return
+        _readable(self.cert, self.key)
+        try:
+            context.load_cert_chain(self.cert, self.key, self.password)
+        except ssl.SSLError as failure:
+            reason = failure.reason or str(failure)
+            raise ValueError(f"certificate {self.cert} and key {self.key} cannot be used: {reason}") from failure
+
+    def _loaded(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.load(context)
+        if self.ca is not None:
+            _readable(self.ca)
+            try:
+                context.load_verify_locations(self.ca)
+            except ssl.SSLError as failure:
+                reason = failure.reason or str(failure)
+                raise ValueError(f"{self.ca} holds no certificate to trust: {reason}") from failure
+        return context
+
+
+def _readable(*paths: StrPath) -> None:
+    for path in paths:
+        try:
+            with Path(path).open("rb"):
+                pass
+        except OSError as failure:
+            raise ValueError(f"{path} cannot be read: {failure.strerror}") from failure
