@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from kratos.log.json import members, quoted, value
+from kratos.log.json import members, quoted
 from kratos.log.sink import Destination, is_terminal, write
+from kratos.log.text import Style, clock, coloured, field, level, paint, plain, utc, visible
 
 __all__ = ["Format", "Line", "Writer", "as_console", "as_json", "as_record", "to_logging", "to_stream"]
 
@@ -67,23 +67,28 @@ _TAKEN = frozenset(
     }
 )  # fmt: skip
 
+# The hundreds of a code; whatever else there is went wrong.
+_CLASSES: Mapping[int, Style] = {1: "good", 2: "good", 3: "hint", 4: "warn"}
+_SLOW_SECONDS = 1.0
+
 
 def as_json(line: Line) -> str:
     """Returns the line as a JSON object."""
     counts = "" if line.requests is None else f',"requests":{line.requests},"replies":{line.replies}'
     error = f',"error":{quoted(line.error)}' if line.error else ""
     return (
-        f'{{"ts":"{_utc(line.at)}","level":"{logging.getLevelName(line.level)}","msg":"{line.side} request"'
+        f'{{"ts":"{utc(line.at)}","level":"{logging.getLevelName(line.level)}","msg":"{line.side} request"'
         f',"kind":"{line.side}","component":{quoted(line.component)},"operation":{quoted(line.operation)}'
         f',"code":{line.code:d},"reason":{quoted(line.reason)},"latency":{line.latency:.6f}'
         f',"peer":{quoted(line.peer)}{counts}{members(dict(line.fields), _TAKEN)}{error}}}'
     )
 
 
-def as_console(line: Line) -> str:
+def as_console(line: Line, *, colours: bool = False) -> str:
     """Returns the line for a person at a terminal, in local time."""
-    clock = time.strftime("%H:%M:%S", time.localtime(line.at))
-    return f"{clock}.{int(line.at % 1 * 1000):03} {logging.getLevelName(line.level):5} {_text(line)}"
+    brush = paint if colours else plain
+    name, style = level(line.level)
+    return f"{brush(clock(line.at), 'dim')} {brush(name, style)} {_text(line, brush)}"
 
 
 def as_record(line: Line) -> logging.LogRecord:
@@ -104,10 +109,11 @@ def to_stream(to: Destination = None, format: Format = "auto") -> Writer:
 
     def written(lines: Sequence[Line], lost: int) -> None:
         console = format == "console" or (format == "auto" and is_terminal(to))
+        colours = console and coloured(to)
         texts: list[str] = []
         for line in lines:
             try:
-                texts.append(as_console(line) if console else as_json(line))
+                texts.append(as_console(line, colours=colours) if console else as_json(line))
             except Exception:  # A line that cannot be written must not take others with it.
                 lost += 1
         if lost:
@@ -126,38 +132,27 @@ def to_logging(lines: Sequence[Line], lost: int) -> None:
         logger.error("%d access lines lost", lost)
 
 
-def _text(line: Line) -> str:
+def _text(line: Line, brush: Callable[[str, Style], str] = plain) -> str:
     took = f"{line.latency * 1000:.1f}ms"
-    parts = [line.side, line.component, line.operation, f"{line.code} {line.reason}".rstrip(), took, line.peer]
+    outcome = f"{line.code} {line.reason}".rstrip()
+    parts: list[tuple[str, Style]] = [
+        (line.side, "dim"),
+        (line.component, "dim"),
+        (line.operation, "strong"),
+        (outcome, _CLASSES.get(line.code // 100, "bad")),
+        (took, "warn" if line.latency >= _SLOW_SECONDS else "hint"),
+        (line.peer, "dim"),
+    ]
     facts = dict(line.fields)
     if line.requests is not None:
         facts |= {"requests": line.requests, "replies": line.replies}
     if line.error:
         facts["error"] = line.error
-    parts += (f"{name}={_plain(fact)}" for name, fact in facts.items())
-    return " ".join(_visible(part) for part in parts if part)
-
-
-def _plain(fact: Any) -> str:
-    """Returns a value as it is if it is one printable word, else as JSON."""
-    return fact if isinstance(fact, str) and fact.isprintable() and " " not in fact and fact else value(fact)
-
-
-def _visible(text: str) -> str:
-    """Returns text that cannot steer a terminal."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    texts = [brush(visible(text), style) for text, style in parts if text]
+    return " ".join([*texts, *(field(name, fact, brush) for name, fact in facts.items())])
 
 
 def _lost(count: int, *, console: bool) -> str:
     if console:
         return f"{count} access lines lost"
-    return f'{{"ts":"{_utc(time.time())}","level":"ERROR","msg":"access lines lost","lost":{count}}}'
-
-
-def _utc(at: float) -> str:
-    return f"{_second(int(at))}.{int(at % 1 * 1e6):06}Z"
-
-
-@lru_cache(8)
-def _second(at: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+    return f'{{"ts":"{utc(time.time())}","level":"ERROR","msg":"access lines lost","lost":{count}}}'

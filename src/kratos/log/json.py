@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-__all__ = ["members", "quoted", "value"]
+__all__ = ["members", "quoted", "shown", "value"]
 
 # ASCII only: no line break, terminal control or lone surrogate survives in it, whatever the stream's encoding is.
 quoted: Final[Callable[[str], str]] = encode_basestring_ascii
@@ -24,7 +24,7 @@ def value(thing: Any) -> str:
     try:
         return json.dumps(thing, default=str, allow_nan=False, separators=(",", ":"))
     except Exception:  # keys that are no text, cycles, depth, a __str__ that fails
-        return quoted(_shown(thing))
+        return quoted(shown(thing))
 
 
 def members(fields: Mapping[str, Any], taken: Collection[str] = ()) -> str:
@@ -34,7 +34,8 @@ def members(fields: Mapping[str, Any], taken: Collection[str] = ()) -> str:
     )
 
 
-def _shown(thing: object) -> str:
+def shown(thing: object) -> str:
+    """Returns a value as text; it never raises."""
     try:
         return str(thing)
     except Exception:
