@@ -157,19 +157,25 @@ class App:
         """
         run(self)
 
-    async def serve(self, *hooks: Hook, shutdown: Shutdown | None = None) -> None:
+    async def serve(
+        self,
+        *hooks: Hook,
+        shutdown: Shutdown | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> None:
         """Does what ``run`` does, inside a running event loop.
 
         Args:
             hooks: Further hooks, inside of the app's: what has to happen when all is ready and nothing listens yet.
             shutdown: Other limits for stopping than the app's own.
+            announce: Takes the banner once all servers accept; it is written to stderr if not given.
         """
         self._hooks += hooks
         self._shutdown = shutdown or self._shutdown
         stop = asyncio.Event()
         with _Signals(asyncio.get_running_loop(), stop.set):
             async with self:
-                self._greet()
+                (announce or _to_stderr)(self._banner())
                 await stop.wait()
 
     async def __aenter__(self) -> Self:
@@ -252,13 +258,11 @@ class App:
         if failure is not None:
             logger.error("%s stays registered as %s for now: %r", self.info.name, instance.id, failure)
 
-    def _greet(self) -> None:
+    def _banner(self) -> str:
         title = f"{self.info.name} {self.info.version}".rstrip()
         lines = [f"{title} (kratos {__version__})"]
         lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self.servers]
-        lines += [*self._try_it(), "  stop: Ctrl-C"]
-        sys.stderr.write("\n".join(lines) + "\n")
-        sys.stderr.flush()
+        return "\n".join([*lines, *self._try_it(), "  stop: Ctrl-C"])
 
     def _try_it(self) -> list[str]:
         """Returns a first request to make, where there is one that needs no body."""
@@ -306,6 +310,11 @@ def run(source: Source) -> None:
             runner.run(serve())
     except OSError as failure:
         sys.exit(str(failure.strerror or failure))
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _instance(info: AppInfo) -> Instance:

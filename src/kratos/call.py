@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from inspect import isawaitable
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol, TypedDict
+from urllib.parse import quote
 
+from kratos.cookies import SameSite, content_disposition, read_cookies, write_cookie
 from kratos.errors import Error, KnownErrors
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation
@@ -57,6 +59,9 @@ class Peer:
 
 
 UNKNOWN_PEER: Final = Peer()
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+"""Statuses that send a client elsewhere."""
+_IN_URLS: Final = "%/:?#[]@!$&'()*+,;=~"  # what is left as it is: a URL, percent-encoded or not
 NO_ERRORS: Final[KnownErrors] = MappingProxyType({})
 
 
@@ -87,6 +92,75 @@ class Reply:
         if self._trailers is None:
             self._trailers = Metadata()
         return self._trailers
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age: int | None = None,
+        path: str = "/",
+        domain: str = "",
+        secure: bool = True,
+        http_only: bool = True,
+        same_site: SameSite = "lax",
+    ) -> None:
+        """Gives the browser a cookie. gRPC carries it as metadata that nobody reads.
+
+        Args:
+            name: Its name.
+            value: Any text; ``Call.cookies`` and browsers' ``decodeURIComponent`` give it back.
+            max_age: Seconds it is kept; None is until the browser ends.
+            path: The paths that it is sent to.
+            domain: The domain, with all below it; empty is this host alone.
+            secure: It travels over HTTPS only; browsers except localhost.
+            http_only: Scripts cannot read it.
+            same_site: Which requests from other sites carry it.
+
+        Raises:
+            ValueError: Browsers would drop it; the message says why.
+        """
+        cookie = write_cookie(
+            name,
+            value,
+            max_age=max_age,
+            path=path,
+            domain=domain,
+            secure=secure,
+            http_only=http_only,
+            same_site=same_site,
+        )
+        self.headers.add("set-cookie", cookie)
+
+    def delete_cookie(self, name: str, *, path: str = "/", domain: str = "") -> None:
+        """Takes a cookie away; path and domain must be those it was given with. Raises as ``set_cookie``."""
+        self.set_cookie(name, "", max_age=0, path=path, domain=domain)
+
+    def redirect(self, url: str, status: int = 303) -> None:
+        """Sends the client elsewhere: sets the status and ``Location``; what the handler returns is not sent.
+
+        gRPC knows no redirects: there the reply goes out, with ``location`` in its metadata.
+
+        Args:
+            url: Where to, absolute or not; what cannot stand in a URL is percent-encoded.
+            status: 303 asks again by GET, 307 and 308 as before; 301 and 308 for good.
+
+        Raises:
+            ValueError: The status is none of a redirect.
+        """
+        if status not in REDIRECTS:
+            raise ValueError(f"{status} is no redirect: use one of {', '.join(map(str, sorted(REDIRECTS)))}")
+        self.headers.set("location", quote(url, safe=_IN_URLS))
+        self.status = status
+
+    def name_file(self, name: str, *, inline: bool = False) -> None:
+        """Says what the reply is called as a file, by ``Content-Disposition``.
+
+        Args:
+            name: The name, in any script; folders before it do not count.
+            inline: A browser shows it, and takes the name if somebody saves it.
+        """
+        self.headers.set("content-disposition", content_disposition(name, inline=inline))
 
     def header_pairs(self) -> list[tuple[str, str]]:
         """Returns the reply headers; an untouched reply costs nothing."""
@@ -205,6 +279,11 @@ class Call:
     @metadata.setter
     def metadata(self, metadata: Metadata) -> None:
         self._metadata = metadata
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that came with the request, read anew each time: keep what you need twice."""
+        return read_cookies(self.headers.values("cookie"))
 
     def remaining(self) -> float | None:
         """Returns the seconds left, 0.0 when time is up, None without a deadline."""

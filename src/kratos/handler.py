@@ -28,7 +28,19 @@ from kratos.call import Call
 from kratos.errors import Error, InternalServer
 from kratos.operation import AnyOperation
 
-__all__ = ["Binding", "Handler", "Messages", "Middleware", "Where", "chain", "conceal", "only", "unwrapped"]
+__all__ = [
+    "Binding",
+    "Handler",
+    "Limiting",
+    "Messages",
+    "Middleware",
+    "Where",
+    "chain",
+    "conceal",
+    "only",
+    "time_limit",
+    "unwrapped",
+]
 
 logger = logging.getLogger("kratos.handler")
 
@@ -66,6 +78,16 @@ class Binding(Protocol):
 
     def bind(self, operation: AnyOperation, /) -> Middleware | None:
         """Returns the middleware to put into this operation's chain, None for none."""
+        ...
+
+
+@runtime_checkable
+class Limiting(Protocol):
+    """A middleware, or what its bound method belongs to, that ends calls after some time."""
+
+    @property
+    def seconds(self) -> float:
+        """How long a call that begins now may take."""
         ...
 
 
@@ -116,6 +138,12 @@ def chain(middleware: Iterable[Middleware], handler: Handler, operation: AnyOper
     for member in reversed(list(_bound(middleware, operation))):
         handler = _link(member, handler)
     return handler
+
+
+def time_limit(middleware: Iterable[Middleware], operation: AnyOperation) -> float | None:
+    """Returns the shortest limit, in seconds, that the middleware of one operation set to it; None for none."""
+    owners = [getattr(member, "__self__", member) for member in _bound(middleware, operation)]
+    return min((owner.seconds for owner in owners if isinstance(owner, Limiting)), default=None)
 
 
 def _link(middleware: Middleware, following: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""How messages become bytes and back: JSON and binary protobuf, and which of them a peer asks for."""
+"""How messages become bytes and back: JSON, binary protobuf and others, and which of them a peer asks for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,36 @@ from kratos.lazy import lazy
 
 if TYPE_CHECKING:
     from kratos.codec.default import DEFAULT_CODECS
-    from kratos.codec.json import JsonCodec, JsonOptions
+    from kratos.codec.form import FormCodec
+    from kratos.codec.json import JsonCodec
+    from kratos.codec.jsonvalues import JsonOptions
     from kratos.codec.proto import ProtoCodec
+    from kratos.codec.xml import XmlCodec
+    from kratos.codec.yaml import YamlCodec
 
-__all__ = ["DEFAULT_CODECS", "Codec", "CodecSet", "JsonCodec", "JsonOptions", "Negotiated", "ProtoCodec"]
+__all__ = [
+    "DEFAULT_CODECS",
+    "Codec",
+    "CodecSet",
+    "FormCodec",
+    "JsonCodec",
+    "JsonOptions",
+    "Negotiated",
+    "ProtoCodec",
+    "XmlCodec",
+    "YamlCodec",
+]
 
 # What stands on the protobuf runtime is loaded when it is asked for: `import kratos.codec.base` stays light.
 __getattr__ = lazy(
-    __name__, {"DEFAULT_CODECS": "default", "JsonCodec": "json", "JsonOptions": "json", "ProtoCodec": "proto"}
+    __name__,
+    {
+        "DEFAULT_CODECS": "default",
+        "FormCodec": "form",
+        "JsonCodec": "json",
+        "JsonOptions": "jsonvalues",
+        "ProtoCodec": "proto",
+        "XmlCodec": "xml",
+        "YamlCodec": "yaml",
+    },
 )

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
-from protobuf import message_from_json_value
-
-from kratos.codec.diagnose import DECODE_ERRORS, MAX_PROBLEMS, Diagnosis, report
-from kratos.codec.jsontext import HARMLESS, JsonValue, check_depth, parse, refusal, syntax_error
-from kratos.codec.jsonwalk import Doubts, Problem, doubts_about, may_clash, prune
-from kratos.codec.messages import Message, Registry, full_name
+from kratos.codec.diagnose import DECODE_ERRORS, MAX_PROBLEMS, report
+from kratos.codec.jsontext import HARMLESS, check_depth, parse, syntax_error
+from kratos.codec.jsonvalues import JsonOptions, JsonValues
+from kratos.codec.jsonwalk import Doubts, Problem, may_clash, prune
+from kratos.codec.messages import Message, Registry
 
 __all__ = ["JsonCodec", "JsonOptions"]
 
 M = TypeVar("M")
 
-
 # Stands for a type that has not come by yet: whatever is not None has to be looked at.
 _UNKNOWN = Doubts((), integer_keys=False)
-
-
-@dataclass(frozen=True, slots=True)
-class JsonOptions:
-    """How messages look in JSON.
-
-    Attributes:
-        zero_values: Write fields that are zero. Unset messages, oneofs and ``optional`` fields are never written.
-        names: ``json`` writes ``pageSize``, ``proto`` writes ``page_size``; both are read.
-        enums: ``name`` writes ``"COLOR_RED"``, ``number`` writes ``1``; both are read.
-        unknown: What to do with keys that the message does not have.
-    """
-
-    zero_values: bool = True
-    names: Literal["json", "proto"] = "json"
-    enums: Literal["name", "number"] = "name"
-    unknown: Literal["ignore", "reject"] = "ignore"
 
 
 class JsonCodec:
@@ -53,24 +33,29 @@ class JsonCodec:
         registry: The types that ``google.protobuf.Any`` may hold, and extensions.
     """
 
-    __slots__ = ("_doubts", "_numbers", "_options", "_proto_names", "_registry", "_zeros")
+    __slots__ = ("_doubts", "_numbers", "_proto_names", "_registry", "_values", "_zeros")
 
     name = "json"
     content_types = ("application/json", "application/protojson")
 
     def __init__(self, options: JsonOptions | None = None, registry: Registry | None = None) -> None:
-        self._options = options or JsonOptions()
+        self._values = JsonValues(options, registry)
         self._registry = registry
         # Filled as types come by, so it holds as many as the program has.
         self._doubts: dict[type[object], Doubts | None] = {}
-        self._zeros = self._options.zero_values
-        self._numbers = self._options.enums == "number"
-        self._proto_names = self._options.names == "proto"
+        options = self._values.options
+        self._zeros = options.zero_values
+        self._numbers = options.enums == "number"
+        self._proto_names = options.names == "proto"
 
     @property
     def options(self) -> JsonOptions:
         """How messages look."""
-        return self._options
+        return self._values.options
+
+    def with_options(self, options: JsonOptions) -> JsonCodec:
+        """Returns a codec that knows the same types and writes otherwise."""
+        return JsonCodec(options, self._registry)
 
     def encode(self, message: object, /) -> bytes:
         """Writes a message; see ``Codec.encode``."""
@@ -112,53 +97,19 @@ class JsonCodec:
         value = parse(data)
         if broken is not None:  # The native parser is the stricter one.
             raise syntax_error(broken)
-        message = cast("M", self._decode_value(value, into))
-        self._audit(message, data)
-        return message
+        return self._values.load(value, into)
 
     def _audit(self, message: object, data: bytes) -> None:
         """Refuses what the native decoder should have: oneofs that are set twice, integer keys out of range."""
         type_ = cast("type[Message]", type(message))
-        if type_ not in self._doubts:
-            self._doubts[type_] = doubts_about(type_, self._registry)
-        doubts = self._doubts[type_]
+        doubts = self._doubts[type_] = self._values.doubts(type_)
         if doubts is None:
             return
         problems: list[Problem] = []
         if may_clash(data, doubts.oneofs):
             problems += prune(parse(data), type_, self._registry, drop=False)
-        if doubts.integer_keys and not _in_range(cast("Message", message)):
-            problems += islice(Diagnosis(self._registry, unknown=False).problems(parse(data), type_), MAX_PROBLEMS + 1)
-        if problems:
-            raise report(problems)
-
-    def _decode_value(self, value: JsonValue, into: type[object]) -> Message:
-        """Decodes what was refused as it stands: without unknown keys, or with an error that helps."""
-        type_ = cast("type[Message]", into)  # It has from_json, as nothing else does.
-        ignore = self._options.unknown == "ignore"
-        refused = ""
-        try:
-            problems = list(prune(value, type_, self._registry, drop=ignore))
-            if not problems:
-                try:
-                    return message_from_json_value(type_, value, registry=self._registry)
-                except DECODE_ERRORS as error:
-                    refused = str(error)
-            found = Diagnosis(self._registry, unknown=not ignore).problems(value, type_)
+        if doubts.integer_keys:
+            found = self._values.misfits(cast("Message", message), lambda: parse(data))
             problems += islice(found, MAX_PROBLEMS + 1)
-        except RecursionError as error:  # Nested deeper than messages may be, or near the end of the caller's stack.
-            raise refusal(f"the body is no {full_name(type_)}: {error}") from None
         if problems:
             raise report(problems)
-        raise refusal(f"the body is no {full_name(type_)}: {refused[:100]}")
-
-
-def _in_range(message: Message) -> bool:
-    """Tells whether all integers fit their fields: writing checks what reading did not."""
-    try:
-        message.to_binary()
-    except OverflowError:
-        return False
-    except ValueError:  # A required field is unset, which is none of a decoder's business.
-        pass
-    return True

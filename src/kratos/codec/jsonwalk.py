@@ -7,19 +7,22 @@ win silently; so neither can be left to it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from kratos.codec.jsontext import JsonValue
-from kratos.codec.messages import Field, Message, Registry, Shape, resolve, shape
+from kratos.codec.messages import Field, Kind, Message, Registry, Shape, resolve, shape
 
 __all__ = [
     "ANY_TYPE",
     "Members",
     "Problem",
+    "convert",
     "elements",
     "extends",
+    "is_list",
+    "is_object",
     "join",
     "may_clash",
     "payload",
@@ -202,3 +205,53 @@ _ANYTHING: Members = ((b'"@type"',), (b'"@type"',))
 
 def _spellings(field: Field) -> tuple[bytes, ...]:
     return tuple(json.dumps(name, ensure_ascii=False).encode() for name in dict.fromkeys((field.json_name, field.name)))
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Tells whether a value is an object of JSON."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Tells whether a value is a list of JSON."""
+    return isinstance(value, list)
+
+
+def convert(value: Any, type_: type[Message], registry: Registry | None, leaf: Callable[[Kind, Any], Any]) -> Any:
+    """Returns the values of one message with its scalars passed through ``leaf``; what does not fit is left as it is.
+
+    Args:
+        value: The values: of a message, or of what is to become one.
+        type_: Its type.
+        registry: Knows the types in ``google.protobuf.Any``.
+        leaf: Returns what stands for a scalar of a kind in another encoding.
+    """
+    known = shape(type_)
+    if known.well_known == "Any":
+        inside = payload(value, registry) if is_object(value) else None
+        if inside is None:
+            return value
+        content = convert(inside[1], inside[0], registry, leaf)
+        alone = shape(inside[0]).well_known is not None
+        return {ANY_TYPE: value[ANY_TYPE], **({"value": content} if alone else content)}
+    if known.well_known is not None:
+        wraps = known.well_known.endswith("Value") and known.well_known not in ("Value", "ListValue")
+        return leaf(known.fields[0].kind, value) if wraps else value
+    if not is_object(value):
+        return value
+    fields = known.named
+    return {key: _converted(fields.get(key), content, registry, leaf) for key, content in value.items()}
+
+
+def _converted(field: Field | None, value: Any, registry: Registry | None, leaf: Callable[[Kind, Any], Any]) -> Any:
+    if field is None:
+        return value
+
+    def element(content: Any) -> Any:
+        return leaf(field.kind, content) if field.message is None else convert(content, field.message, registry, leaf)
+
+    if field.key is not None:
+        return {key: element(content) for key, content in value.items()} if is_object(value) else value
+    if field.repeated:
+        return [element(content) for content in value] if is_list(value) else value
+    return element(value)

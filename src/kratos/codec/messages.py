@@ -27,9 +27,11 @@ from protobuf import (
     DescFieldValueMap,
     DescFieldValueMessage,
     DescFieldValueScalar,
+    DescFile,
     DescMessage,
     DescOneof,
     Enum,
+    Extension,
     Message,
     Registry,
     ScalarType,
@@ -52,6 +54,7 @@ __all__ = [
     "has",
     "is_message",
     "new",
+    "option",
     "pack",
     "resolve",
     "shape",
@@ -258,6 +261,20 @@ def child(message: Message, field: Field, /) -> Message:
     return found
 
 
+def option(field: Field, name: str, /) -> Any:
+    """Returns what a field's proto says by an option, None if it does not say so.
+
+    Args:
+        field: The field.
+        name: The full name of the extension that the option is, such as ``google.api.field_behavior``.
+    """
+    options = field.handle.proto.options
+    if options is None:
+        return None
+    extension = _extension(field.handle.parent.file, name)
+    return options[extension] if extension is not None and extension in options else None
+
+
 def is_message(value: object, /) -> TypeGuard[Message]:
     """Tells whether a value is a message."""
     return isinstance(value, Message)
@@ -272,6 +289,16 @@ def resolve(registry: Registry | None, url: str, /) -> type[Message] | None:
     """Returns the type that the URL of a ``google.protobuf.Any`` names, None if the registry does not know it."""
     desc = registry.message(url.rpartition("/")[2]) if registry is not None else None
     return None if desc is None else desc.type
+
+
+@lru_cache(_SHAPES)
+def _extension(file: DescFile, name: str) -> Extension[Any, Any] | None:
+    """Finds an extension of options: what a file says by it, it imports."""
+    for extension in file.extensions:
+        if extension.type_name == name:
+            found: Extension[Any, Any] = cast("Any", extension).type  # declared without parameters
+            return found
+    return next(filter(None, (_extension(imported, name) for imported in file.dependencies)), None)
 
 
 def _field(desc: DescField) -> Field:

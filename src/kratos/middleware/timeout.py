@@ -42,6 +42,10 @@ class _Timeout:
         self._limit = limit
         self._streams = streams
 
+    @property
+    def seconds(self) -> float:
+        return self._limit.value
+
     def bind(self, operation: AnyOperation) -> Middleware | None:
         return self._shortened if self._streams or not operation.streams else None
 

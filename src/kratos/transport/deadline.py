@@ -82,10 +82,13 @@ class Deadlines:
     Args:
         seconds: The usual limit of a call; None is no limit.
         limit: Whose limit that is.
+
+    Attributes:
+        seconds: The usual limit.
     """
 
     def __init__(self, seconds: float | None, limit: Limit) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._limit: Limit = limit
         self._table: dict[Watch, None] = {}
         self._sweeping = False
@@ -101,9 +104,9 @@ class Deadlines:
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
         watch = Watch(call, self._table, task)
         call.timed_by(watch)
-        if usual and self._seconds is not None:
+        if usual and self.seconds is not None:
             loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._seconds
+            deadline = loop.time() + self.seconds
             if call.deadline is None or deadline < call.deadline:
                 call.deadline = watch.deadline = deadline
                 call.limit = self._limit

@@ -19,7 +19,7 @@ from typing import Any
 
 from kratos.call import AppInfo, Call, enter_call, leave_call
 from kratos.errors import ClientClosed, Error
-from kratos.handler import Handler, Middleware, chain, conceal
+from kratos.handler import Handler, Middleware, chain, conceal, time_limit
 from kratos.operation import AnyOperation
 from kratos.service import Service, unblocked
 from kratos.transport.deadline import Deadlines
@@ -76,7 +76,7 @@ class Dispatcher:
         self.app = app
         self._threads = _Threads(threads)
         self._deadlines = Deadlines(timeout, "server")
-        middleware = list(middleware)
+        self._middleware = middleware = list(middleware)
         owners: dict[str, Service] = {}
         endpoints: dict[str, Endpoint] = {}
         for service in services:
@@ -122,6 +122,12 @@ class Dispatcher:
                     raise conceal(failure, call) from failure
         finally:
             leave_call(token)
+
+    def limit(self, endpoint: Endpoint) -> float | None:
+        """Returns the seconds that a call has here at most, by the server's limit and by those of its middleware."""
+        usual = self._deadlines.seconds if endpoint.usual else None
+        limits = [usual, time_limit(self._middleware, endpoint.operation)]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def close(self) -> None:
         """Lets the threads of ``def`` methods end, those at work with their method; a later call starts new ones."""

@@ -27,8 +27,8 @@ def test_everything_promised_is_there() -> None:
     """Every name of the façade can be had, others cannot."""
     for name in kratos.codec.__all__:
         assert getattr(kratos.codec, name) is not None
-    with pytest.raises(AttributeError, match="has no attribute 'YamlCodec'"):
-        _ = kratos.codec.YamlCodec
+    with pytest.raises(AttributeError, match="has no attribute 'MsgpackCodec'"):
+        _ = kratos.codec.MsgpackCodec
 
 
 def test_examples() -> None:

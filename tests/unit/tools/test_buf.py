@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from kratos.tools.codegen import __main__ as command
 from kratos.tools.codegen import buf, protos
 from kratos.tools.codegen.plugin import respond
 from kratos.tools.failure import Failure
@@ -21,7 +20,7 @@ def missing(name: str) -> None:
 
 
 def answer(text: str) -> object:
-    return lambda *_args, **_settings: subprocess.CompletedProcess([], 1, "", text)
+    return lambda *_args, **_settings: subprocess.CompletedProcess([], 1, b"", text.encode())
 
 
 @pytest.mark.parametrize(
@@ -80,15 +79,3 @@ def test_defects_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, make_proj
     error = respond(b"").decode(errors="replace")
     assert "this is a defect of protoc-gen-kratos" in error
     assert "ZeroDivisionError" in error
-
-
-def test_module_command(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
-    """``python -m kratos.tools.codegen`` generates; it exits with 1 if the project is at fault, 2 if its caller is."""
-    project = make_project({"a/v1/a.proto": 'syntax = "proto3"; package a.v1; message A {}'})
-    (project.root / "pyproject.toml").write_text('[tool.kratos]\nout = "gen"\n')
-    assert command.main([str(project.root)]) == 0
-    assert (project.root / "gen" / "a" / "v1" / "a_pb.py").exists()
-    (project.root / "api" / "a" / "v1" / "a.proto").write_text("syntax")
-    assert command.main([str(project.root)]) == 1
-    assert "api/a/v1/a.proto:1" in capsys.readouterr().err
-    assert command.main(["--help"]) == 2

@@ -9,7 +9,7 @@ import pytest
 from fixtures.gen.fixture.codec.v1.everything_pb import Everything
 
 from kratos.call import AppInfo, Call, Peer
-from kratos.codec import DEFAULT_CODECS
+from kratos.codec import DEFAULT_CODECS, FormCodec
 from kratos.errors import Error, NotFound
 from kratos.handler import Handler
 from kratos.operation import Http, Unary
@@ -99,9 +99,9 @@ async def test_repeated_query() -> None:
     ("target", "message"),
     [
         ("/things?page_size=abc", "query parameter page_size: expected an integer, not 'abc'"),
-        ("/things?pageSize=1&pageSize=2", "query parameter page_size stands there 2 times"),
+        ("/things?pageSize=1&pageSize=2", "query parameter pageSize: stands there more than once"),
         ("/things?optionals.a_color=PINK", "query parameter optionals.a_color: expected one of COLOR_UNSPECIFIED"),
-        ("/pages/x", "path variable page_size: expected an integer"),
+        ("/pages/x", "path variable pageSize: expected an integer"),
         ("/things?page_size=%ff", "the query is not UTF-8"),
         ("/things?" + "&".join(["a=1"] * 2000), "more than 1000 parameters"),
     ],
@@ -195,7 +195,7 @@ async def test_routing_errors() -> None:
     assert (response.status, reply["reason"]) == (404, "ROUTE_NOT_FOUND")
     response, reply = await ask("DELETE", "/things")
     assert (response.status, reply["reason"]) == (405, "METHOD_NOT_ALLOWED")
-    assert (b"allow", b"GET, POST") in response.headers
+    assert (b"allow", b"GET, HEAD, OPTIONS, POST") in response.headers
 
 
 async def test_rejected_requests_pass_the_chain() -> None:
@@ -233,11 +233,16 @@ async def test_call_knows_the_request() -> None:
 @pytest.mark.parametrize(
     ("http", "message"),
     [
-        (Http("GET", "/x/{nope}"), "'nope' is no scalar or enum field of fixture.codec.v1.Everything"),
-        (Http("GET", "/x/{optionals}"), "'optionals' is no scalar"),
-        (Http("GET", "/x/{lists.strings}"), "'lists.strings' is no scalar"),
-        (Http("GET", "/x/{page_size.more}"), "'page_size.more' is no scalar"),
-        (Http("GET", "x"), "must start with /"),
+        (Http("GET", "/x/{nope}"), "'nope' is no field of fixture.codec.v1.Everything that a path variable can be"),
+        (Http("GET", "/x/{optionals}"), "'optionals' is no field"),
+        (Http("GET", "/x/{lists.strings}"), "'lists.strings' is no field"),
+        (Http("GET", "/x/{page_size.more}"), "'page_size.more' is no field"),
+        (Http("GET", "x"), "/test.v1.Bad/Rule: path template 'x' must start with /"),
+        (Http("GET", "/x", "nope"), "body names 'nope', which fixture.codec.v1.Everything does not have"),
+        (Http("GET", "/x", "", "nope"), "response_body names 'nope'"),
+        (Http("GET", "/x/{maps.numbers.a}"), "'maps.numbers.a' is no field"),
+        (Http("GET", "/x/{well_known.facts.a}"), "'well_known.facts.a' is no field"),
+        (Http("GET", "/x/{well_known.value}"), "'well_known.value' is no field"),
     ],
 )
 def test_bad_rules_fail_at_build(http: Http, message: str) -> None:
@@ -252,6 +257,71 @@ def test_bad_rules_fail_at_build(http: Http, message: str) -> None:
 
     with pytest.raises(ValueError, match=message):
         Edge(Dispatcher([Bad()]), DEFAULT_CODECS)
+
+
+async def test_forms() -> None:
+    """A server that was given the codec of forms reads them and writes them; one that was not says what it reads."""
+    edge = Edge(Dispatcher([Things()], app=AppInfo("test")), DEFAULT_CODECS.with_(FormCodec()))
+    form = "application/x-www-form-urlencoded"
+    body = b"page_size=3&optionals.a_string=a+b&nope=1"
+    _, reply = await ask("POST", "/things", body, edge=edge, content_type=form)
+    assert (reply["pageSize"], reply["optionals"]) == (3, {"aString": "a b"})
+    response, _ = await ask("PUT", "/things/8", body, edge=edge, content_type=form, accept=form)
+    assert response.body == b"optionals.aString=a+b&pageSize=8"
+    assert (b"content-type", form.encode()) in response.headers
+    response, reply = await ask("POST", "/things", b"page_size=x", edge=edge, content_type=form)
+    assert (response.status, reply["metadata"]) == (400, {"field": "page_size"})
+    response, _ = await ask("POST", "/things", body, content_type=form)
+    assert response.status == 415
+
+
+def test_clashes_fail_at_build() -> None:
+    """Two operations for the same requests are refused when the server is built, across services and by both names."""
+    operation = Unary("/test.v1.Other/Find", Everything, Everything, http=(Http("GET", "/things/{page_size}"),))
+
+    class Other(Service):
+        __operations__ = (("find", operation),)
+
+        async def find(self, request: Everything, call: Call) -> Everything:
+            return request
+
+    with pytest.raises(
+        ValueError,
+        match=r"GET /things/\{page_size\} of /test.v1.Other/Find means the same paths as "
+        r"GET /things/\{optionals.a_string\} of /test.v1.Things/Echo: change one of them",
+    ):
+        Edge(Dispatcher([Things(), Other()]), DEFAULT_CODECS)
+
+
+async def test_the_whole_reply_by_its_star() -> None:
+    """``response_body: "*"`` is all of the reply, as for Go Kratos."""
+    operation = Unary("/test.v1.Star/All", Everything, Everything, http=(Http("GET", "/all", "", "*"),))
+
+    class Star(Service):
+        __operations__ = (("all", operation),)
+
+        async def all(self, request: Everything, call: Call) -> Everything:
+            return request
+
+    _, reply = await ask("GET", "/all?page_size=3", edge=Edge(Dispatcher([Star()]), DEFAULT_CODECS))
+    assert reply["pageSize"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/things/", "; there is something at /things"),
+        ("/pages", ""),
+        ("/nope/", ""),
+        ("/pages/7/", "; there is something"),
+    ],
+)
+async def test_a_slash_too_many(path: str, hint: str) -> None:
+    """A slash at the end makes another path; the 404 says so where that may be all that is wrong."""
+    response, reply = await ask("GET", path)
+    assert response.status == 404
+    assert reply["message"].startswith(f"there is nothing at {path}{hint}")
+    assert bool(hint) == ("something" in reply["message"])
 
 
 async def test_large_integers_survive() -> None:

@@ -88,7 +88,7 @@ def test_method_not_allowed() -> None:
     with pytest.raises(Error) as failure:
         table.match("DELETE", "/v1/x")
     assert failure.value.code == 405
-    assert failure.value.metadata["allow"] == "GET, POST, PUT"
+    assert failure.value.metadata["allow"] == "GET, HEAD, OPTIONS, POST, PUT"
 
 
 def test_any_method() -> None:
@@ -104,9 +104,25 @@ def test_path_must_be_utf8() -> None:
         router(("GET", "/v1/{a}")).match("GET", "/v1/%ff")
 
 
+def test_raw_bytes() -> None:
+    """What nobody escaped are the bytes of UTF-8, one character each."""
+    table = router(("GET", "/v1/{a}"), ("GET", "/v1/café/{b=**}"))
+    assert table.match("GET", "/v1/é".encode().decode("latin-1")).values == ("é",)
+    assert table.match("GET", "/v1/café/é/%C3%A9".encode().decode("latin-1")).values == ("é/é",)
+    with pytest.raises(Error, match="UTF-8"):
+        table.match("GET", "/v1/\xff")
+
+
+@pytest.mark.parametrize("path", ["*", "", "v1/x", "http://host/v1/x"])
+def test_what_is_no_path(path: str) -> None:
+    """A request target of another form is nowhere."""
+    with pytest.raises(Error, match="nothing at"):
+        router(("GET", "/{a=**}"), ("GET", "/v1/x")).match("GET", path)
+
+
 def test_clash_names_both() -> None:
     """Two routes for the same requests are refused when the server is built."""
-    with pytest.raises(ValueError, match=r"GET /v1/\{b\} of .* means the same paths as /v1/\{a\}"):
+    with pytest.raises(ValueError, match=r"GET /v1/\{b\} of .* means the same paths as GET /v1/\{a\}"):
         router(("GET", "/v1/{a}"), ("GET", "/v1/{b}"))
     router(("GET", "/v1/{a}"), ("POST", "/v1/{b}"))
 
@@ -115,7 +131,7 @@ def test_clash_names_both() -> None:
     ("template", "message"),
     [
         ("v1", "must start with /"),
-        ("/v1//x", "neither a literal"),
+        ("/v1//x", "empty segment"),
         ("/v1/{a", "braces"),
         ("/v1/a}", "braces"),
         ("/v1/{{a}}", "braces"),

@@ -239,10 +239,10 @@ def test_bad_address(address: str) -> None:
 
 async def test_replies_do_not_wait_for_acknowledgements(running: Running) -> None:
     """Nagle's algorithm is off on accepted connections: a small reply of two writes leaves at once."""
-    listener = running.app._servers[0]._socket  # type: ignore[attr-defined]  # the server under test
+    listener = running.app.servers[0]._socket  # type: ignore[attr-defined]  # the server under test
     assert listener.proto == socket.IPPROTO_TCP
     reader, writer = await asyncio.open_connection("127.0.0.1", running.http)
-    accepted = next(iter(running.app._servers[0]._server.server_state.connections))  # type: ignore[attr-defined]
+    accepted = next(iter(running.app.servers[0]._server.server_state.connections))  # type: ignore[attr-defined]
     try:
         sock = accepted.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -19,12 +19,14 @@ VARIABLE: Final = "_KRATOS_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    r"""Print a script that completes commands in your shell.
+    """Print a script that completes commands in your shell.
 
     \b
-    bash:  kratos completion bash > ~/.local/share/bash-completion/completions/kratos
-    zsh:   kratos completion zsh > "${fpath[1]}/_kratos"
-    fish:  kratos completion fish > ~/.config/fish/completions/kratos.fish
+    bash  ~/.local/share/bash-completion/completions/kratos
+    zsh   _kratos, in a folder of $fpath
+    fish  ~/.config/fish/completions/kratos.fish
+
+    Write it there, as in: kratos completion bash > FILE
     """
     root = ctx.find_root()
     completion = get_completion_class(shell)

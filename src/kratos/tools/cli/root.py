@@ -16,13 +16,22 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from kratos.tools.cli.completion import VARIABLE
-from kratos.tools.cli.terminal import error
+from kratos.tools.cli.terminal import error, leave_stdout
 from kratos.tools.failure import FAILED, INTERRUPTED, USAGE, Failure
 from kratos.version import __version__
 
 __all__ = ["COMMANDS", "LazyGroup", "run"]
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "new": ("new", "Make a project that serves and has tests."),
+    "run": ("run", "Serve the project's app until Ctrl-C."),
+    "call": ("call", "Call an operation of a running service."),
+    "generate": ("generate", "Generate Python from the project's protos."),
+    "proto": ("proto", "Draft protos and the code that implements them."),
+    "lint": ("lint", "Find what is unwise in the project's protos."),
+    "routes": ("routes", "Show what the project's app serves, and its limits."),
+    "doctor": ("doctor", "Say what is wrong with the installation and the project."),
+    "openapi": ("openapi", "Print the OpenAPI document of the project's app."),
     "completion": ("completion", "Print a script that completes commands in your shell."),
     "version": ("version", "Print the version."),
 }
@@ -113,6 +122,8 @@ def run(arguments: Sequence[str], *, program: str = "kratos") -> int:
     try:
         with _root.make_context(program, list(arguments)) as context:
             _root.invoke(context)
+    except BrokenPipeError:  # whoever read our output has enough: `kratos routes | head -3`
+        leave_stdout()
     except Exception as failure:
         if debug and not isinstance(failure, click.ClickException | click.exceptions.Exit):
             traceback.print_exc()

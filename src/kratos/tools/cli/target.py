@@ -130,7 +130,12 @@ def blamed(root: Path) -> Generator[None]:
 
 
 def blame(failure: BaseException, root: Path) -> str:
-    """Returns what failed in a project, with the last place that is the project's own: ``file:line: what``."""
+    """Returns what failed in a project, with the last place that is the project's own: ``file:line: what``.
+
+    A group of failures has a line for each.
+    """
+    if isinstance(failure, BaseExceptionGroup):
+        return "\n".join(blame(each, root) for each in cast("tuple[BaseException, ...]", failure.exceptions))
     what = "".join(traceback.format_exception_only(failure)).strip().splitlines()[-1]
     if isinstance(failure, SyntaxError) and failure.filename:
         return f"{_seen_from(root, failure.filename)}:{failure.lineno}:{failure.offset}: {what}"
@@ -139,10 +144,14 @@ def blame(failure: BaseException, root: Path) -> str:
         for frame in traceback.extract_tb(failure.__traceback__)
         if _is_own(root, frame.filename)
     ]
+    if isinstance(failure, OSError) and not places and failure.filename is None:
+        what = failure.strerror or what  # a server's words; the number says no more
     return ": ".join([*places[-1:], what])
 
 
 def _is_own(root: Path, file: str) -> bool:
+    if not Path(file).is_absolute():  # a compiled module's, as seen from where it was built
+        return False
     path = Path(file).resolve()
     return path.is_relative_to(root.resolve()) and "site-packages" not in path.parts
 

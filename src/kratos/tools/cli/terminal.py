@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 
 import click
 
-__all__ = ["error", "note", "paint", "show", "show_json", "suggest"]
+__all__ = ["error", "leave_stdout", "note", "paint", "show", "show_json", "suggest"]
 
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "bad": {"fg": "red", "bold": True},
@@ -60,6 +60,17 @@ def error(message: str, *, hint: str = "") -> None:
     click.echo(f"{paint('error:', 'bad', sys.stderr)} {message}", err=True)
     if hint:
         suggest(hint)
+
+
+def leave_stdout() -> None:
+    """Lets the interpreter flush stdout at its end without a word about a pipe that nobody reads any more."""
+    try:
+        handle = sys.stdout.fileno()
+    except (OSError, ValueError):  # somebody has put something else in its place
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, handle)
+    os.close(nothing)
 
 
 def _coloured(stream: TextIO) -> bool:

@@ -13,26 +13,36 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from kratos.tools.failure import Failure
 
-__all__ = ["BufError", "Finding", "Plugin", "executable", "generate"]
+__all__ = ["BufError", "Finding", "Plugin", "describe", "executable", "generate", "lint"]
 
 _PLACE = re.compile(r"(?P<path>[^:]+\.proto):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
+_COMPILE = "COMPILE"  # what buf calls the rule that a file must compile
 _STOPPED = ("signal: killed", "context canceled")  # the other plugins, when one has failed
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that buf has to say about a ``.proto`` file; line and column start at 1, 0 is unknown."""
+    """One thing that buf has to say about a ``.proto`` file; line and column start at 1, 0 is unknown.
+
+    Attributes:
+        path: The file, relative to the workspace.
+        line: The line.
+        column: The column.
+        message: What is wrong.
+        rule: The lint rule that is broken, if it is one.
+    """
 
     path: str
     line: int
     column: int
     message: str
+    rule: str = ""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.path, self.line, self.column) if part)
@@ -44,10 +54,12 @@ class BufError(Failure):
 
     Args:
         findings: What is wrong and where.
+        note: What helps to understand it; the message ends with it.
     """
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("\n".join(str(finding) for finding in findings))
+    def __init__(self, findings: Sequence[Finding], *, note: str = "") -> None:
+        super().__init__("\n".join(filter(None, [*map(str, findings), note])))
+        self.note = note
         self.findings = tuple(findings)
 
 
@@ -88,21 +100,73 @@ def generate(root: Path, modules: Iterable[str], plugins: Iterable[Plugin], *, p
         BufError: The protos do not compile, or a plugin refused them.
         Failure: buf is not installed.
     """
-    config = {"version": "v2", "modules": [{"path": module} for module in modules]}
     plugins = list(plugins)
     template = {"version": "v2", "plugins": [plugin.template() for plugin in plugins]}
-    command = [executable(), "generate", ".", "--config", json.dumps(config), "--template", json.dumps(template)]
-    for path in paths:
-        command += ["--path", path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(  # noqa: S603 - our own command line
-        [*command, "--error-format", "json"], cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
+    arguments = ["generate", "--template", json.dumps(template), "--error-format", "json"]
+    done = _run(root, modules, arguments, paths)
     if done.returncode != 0:
-        said = done.stdout + done.stderr
+        said = _text(done.stdout) + _text(done.stderr)
         for plugin in plugins:  # buf names a plugin by its whole command line
             said = said.replace(f"plugin {' '.join(plugin.command())}: ", "")
         raise BufError(_findings(said.splitlines()))
+
+
+def lint(root: Path, modules: Iterable[str], rules: Mapping[str, object], *, paths: Iterable[str]) -> list[Finding]:
+    """Returns what breaks lint rules.
+
+    Args:
+        root: The workspace; buf sees nothing outside of it.
+        modules: Import roots, relative to ``root``.
+        rules: The ``lint`` part of a ``buf.yaml``; ``buf:lint:ignore`` comments count besides.
+        paths: What to judge, relative to ``root``.
+
+    Raises:
+        BufError: The protos do not compile.
+        Failure: buf is not installed.
+    """
+    done = _run(root, modules, ["lint", "--error-format", "json"], paths, lint=rules)
+    if done.returncode == 0:
+        return []
+    found = _findings((_text(done.stdout) + _text(done.stderr)).splitlines())
+    if all(finding.rule not in ("", _COMPILE) for finding in found):
+        return found
+    raise BufError([replace(finding, rule="") for finding in found])
+
+
+def describe(root: Path, modules: Iterable[str], *, paths: Iterable[str]) -> bytes:
+    """Returns a ``FileDescriptorSet`` with imports, places and comments, encoded.
+
+    Args:
+        root: The workspace; buf sees nothing outside of it.
+        modules: Import roots, relative to ``root``.
+        paths: What to describe, relative to ``root``.
+
+    Raises:
+        BufError: The protos do not compile.
+        Failure: buf is not installed.
+    """
+    arguments = ["build", "--as-file-descriptor-set", "--output", "-", "--error-format", "json"]
+    done = _run(root, modules, arguments, paths)
+    if done.returncode != 0:
+        raise BufError([replace(finding, rule="") for finding in _findings(_text(done.stderr).splitlines())])
+    return done.stdout
+
+
+def _run(
+    root: Path, modules: Iterable[str], arguments: Sequence[str], paths: Iterable[str], **config: object
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs a command of buf's in a workspace that is described on the command line: no file of it stays behind."""
+    workspace = {"version": "v2", "modules": [{"path": module} for module in modules], **config}
+    verb, *options = arguments
+    command = [executable(), verb, ".", "--config", json.dumps(workspace), *options]
+    for path in paths:
+        command += ["--path", f'"{path}"' if "," in path else path]  # read as a line of CSV
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)  # noqa: S603 - our own command line
+
+
+def _text(said: bytes) -> str:
+    return said.decode("utf-8", "replace")
 
 
 def _findings(lines: Iterable[str]) -> list[Finding]:
@@ -120,7 +184,11 @@ def _finding(line: str) -> Finding:
     except ValueError:
         return Finding("", 0, 0, line)
     return Finding(
-        found.get("path", ""), found.get("start_line", 0), found.get("start_column", 0), found.get("message", line)
+        found.get("path", ""),
+        found.get("start_line", 0),
+        found.get("start_column", 0),
+        found.get("message", line),
+        found.get("type", ""),
     )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from kratos.tools.codegen.fold import fold
 
-__all__ = ["tidy"]
+__all__ = ["import_group", "member_key", "statement_key", "tidy"]
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -39,10 +39,10 @@ def tidy(source: str, header: str, width: int) -> str:
 
 def _imports(lines: list[str], width: int) -> Iterator[str]:
     group = 0
-    for module, names in sorted(_statements(lines), key=_statement_key):
-        if _group(module) != group:
+    for module, names in sorted(_statements(lines), key=lambda statement: statement_key(*statement)):
+        if import_group(module) != group:
             yield ""
-        group = _group(module)
+        group = import_group(module)
         yield from fold(f"from {module} import {', '.join(names)}", width)
 
 
@@ -50,27 +50,38 @@ def _statements(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yields module and sorted names of each import; an alias has a statement of its own."""
     for line in filter(None, lines):
         module, _, text = line.removeprefix("from ").partition(" import ")
-        names = sorted(text.split(", "), key=_member_key)
+        names = sorted(text.split(", "), key=member_key)
         plain = [name for name in names if " as " not in name]
         if plain:
             yield module, plain
         yield from ((module, [name]) for name in names if " as " in name)
 
 
-def _statement_key(statement: tuple[str, list[str]]) -> tuple[Any, ...]:
-    module, names = statement
-    name = module.lstrip(".")  # the farthest relative import comes first
-    return _group(module), len(name) - len(module), _natural(name.lower()), _natural(name), _member_key(names[0])
+def statement_key(module: str, names: Sequence[str], first_party: Container[str] = ()) -> tuple[Any, ...]:
+    """Returns by what ``from`` imports are sorted: their group, then the module, the farthest relative one first.
+
+    Args:
+        module: The module, with the dots before it.
+        names: What is imported of it, sorted.
+        first_party: Packages of the project itself.
+    """
+    name = module.lstrip(".")
+    depth = len(name) - len(module)
+    return import_group(module, first_party), depth, _natural(name.lower()), _natural(name), member_key(names[0])
 
 
-def _group(module: str) -> int:
+def import_group(module: str, first_party: Container[str] = ()) -> int:
+    """Returns in which block a module is imported: future, standard library, others, the project's own, relative."""
     if module.startswith("."):
-        return 3
+        return 4
     top = module.partition(".")[0]
+    if top in first_party:
+        return 3
     return 0 if top == "__future__" else 1 if top in sys.stdlib_module_names else 2
 
 
-def _member_key(name: str) -> tuple[Any, ...]:
+def member_key(name: str) -> tuple[Any, ...]:
+    """Returns by what the names of one import are sorted: constants, then classes, then the rest."""
     plain = name.partition(" as ")[0]
     kind = 0 if len(plain) > 1 and plain.isupper() else 1 if plain[:1].isupper() else 2
     return kind, _natural(plain.lower()), _natural(plain), name

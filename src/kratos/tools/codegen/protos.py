@@ -12,12 +12,18 @@ from pathlib import Path
 
 from kratos.tools.failure import Failure
 
-__all__ = ["MAPPED", "stage"]
+__all__ = ["MAPPED", "VALIDATE", "sources", "stage"]
 
-MAPPED = ("google/api", "google/longrunning", "google/rpc", "google/type", "errors", "kratos/options/v1")
+MAPPED = (
+    "google/api", "google/longrunning", "google/rpc", "google/type", "errors", "kratos/options/v1", "buf/validate",
+)  # fmt: skip
 """Folders whose messages live in ``kratos.wire``: generated code imports them from there, one class per message."""
 
+VALIDATE = "buf/validate/validate.proto"
+"""The rules of protovalidate; the build writes their source into ``kratos.wire``, since no wheel has it."""
+
 _GOOGLE = "googleapis-common-protos"
+_WIRE = Path(__file__).parents[2] / "wire"
 
 
 def stage(folder: Path, *, besides: Iterable[Path] = ()) -> None:
@@ -31,7 +37,7 @@ def stage(folder: Path, *, besides: Iterable[Path] = ()) -> None:
         Failure: The wheel with google's protos is not installed.
     """
     roots = tuple(besides)
-    wanted = {name: source for name, source in _sources() if not any((root / name).is_file() for root in roots)}
+    wanted = {name: source for name, source in sources() if not any((root / name).is_file() for root in roots)}
     if folder.is_dir():
         for path in [path for path in folder.rglob("*.proto") if path.relative_to(folder).as_posix() not in wanted]:
             path.unlink()
@@ -42,10 +48,17 @@ def stage(folder: Path, *, besides: Iterable[Path] = ()) -> None:
             shutil.copyfile(source, target)
 
 
-def _sources() -> Iterator[tuple[str, Path]]:
+def sources() -> Iterator[tuple[str, Path]]:
+    """Yields name and file of each third-party proto.
+
+    Raises:
+        Failure: The wheel with google's protos is not installed.
+    """
     own = _own_protos()
     for path in sorted(own.rglob("*.proto")):
         yield path.relative_to(own).as_posix(), path
+    if (_WIRE / VALIDATE).is_file():  # not before the package is built
+        yield VALIDATE, _WIRE / VALIDATE
     try:
         google = distribution(_GOOGLE)
     except PackageNotFoundError:

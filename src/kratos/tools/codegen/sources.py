@@ -59,19 +59,26 @@ class Sources:
 
     def place(self, declared: Described) -> Place:
         """Returns where something is declared."""
-        file = declared.parent.file if isinstance(declared, DescEnumValue | DescMethod) else declared.file
-        location = self._locations(file).get(_path(declared))
+        (line, column), _ = self.span(declared)
+        return Place(_file(declared).name, line, column)
+
+    def span(self, declared: Described) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns where a declaration begins and where it has ended, as line and column; zeros if that is unknown."""
+        location = self._location(declared)
         if location is None:
-            return Place(file.name)
-        return Place(file.name, location.span[0] + 1, location.span[1] + 1)
+            return (0, 0), (0, 0)
+        line, column, *end = location.span  # three numbers if it ends in the line it starts in
+        return (line + 1, column + 1), ((end[0] if len(end) == 2 else line) + 1, end[-1] + 1)
 
     def comment(self, declared: Described) -> str:
         """Returns the comment before a declaration, else the one behind it; empty without one."""
-        file = declared.parent.file if isinstance(declared, DescEnumValue | DescMethod) else declared.file
-        location = self._locations(file).get(_path(declared))
+        location = self._location(declared)
         if location is None:
             return ""
         return location.leading_comments or location.trailing_comments
+
+    def _location(self, declared: Described) -> SourceCodeInfo.Location | None:
+        return self._locations(_file(declared)).get(_path(declared))
 
     def _locations(self, file: DescFile) -> Mapping[tuple[int, ...], SourceCodeInfo.Location]:
         index = self._files.get(file.name)
@@ -81,6 +88,10 @@ class Sources:
             found = reversed(info.location) if info else ()
             index = self._files[file.name] = {tuple(location.path): location for location in found}
         return index
+
+
+def _file(declared: Described) -> DescFile:
+    return declared.parent.file if isinstance(declared, DescEnumValue | DescMethod) else declared.file
 
 
 def _path(declared: Described) -> tuple[int, ...]:

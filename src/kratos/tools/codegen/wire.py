@@ -1,7 +1,7 @@
 """Generates ``kratos.wire``: the messages of google/api, google/rpc, errors and our options, once for everybody.
 
-Run by the build hook, for wheels and editable installs alike; the result is never committed. It stands on the
-standard library alone.
+Run by the build hook, for wheels and editable installs alike; the result is never committed. It stands on what
+``build-system.requires`` names, for the package itself is not installed yet.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from protobuf.wkt import FileDescriptorProto
+from protovalidate import Violation
+
 from kratos.tools.codegen.buf import Plugin, generate
-from kratos.tools.codegen.protos import MAPPED, stage
+from kratos.tools.codegen.protos import MAPPED, VALIDATE, stage
+from kratos.tools.codegen.prototext import source
 
 __all__ = ["build"]
 
@@ -26,9 +30,19 @@ def build(out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         stage(root / "protos")
+        rules = root / "protos" / VALIDATE
+        rules.parent.mkdir(parents=True, exist_ok=True)
+        rules.write_text(source(_rules()), encoding="utf-8")
         plugin = Plugin("protoc_gen_py:main", root / "wire")
         generate(root, ["protos"], [plugin], paths=[f"protos/{folder}" for folder in MAPPED])
         init = '"""Messages shared by every service, generated when the package is built."""\n'
         (root / "wire" / "__init__.py").write_text(init)
+        shutil.copyfile(rules, root / "wire" / VALIDATE)
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(root / "wire", out)
+
+
+def _rules() -> FileDescriptorProto:
+    """Returns the descriptor of protovalidate's rules; its wheel has nothing else of them."""
+    descriptor: FileDescriptorProto = type(Violation().proto).desc().file.proto
+    return descriptor

@@ -101,6 +101,8 @@ def channel_options(limits: Limits, keepalive: KeepAlive | None) -> Options:
     """Returns what a channel tells grpcio; None is no pings."""
     return [
         ("grpc.primary_user_agent", USER_AGENT),
+        # Services call each other directly, and HTTPClient does: a proxy for the web (http_proxy) is none for them.
+        ("grpc.enable_http_proxy", 0),
         # A connection of its own: grpcio would share one, and how often it has failed, among channels to one address.
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", _milliseconds(FIRST_RECONNECT_SECONDS)),

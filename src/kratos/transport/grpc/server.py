@@ -17,6 +17,7 @@ from kratos.transport.grpc.guard import new_server
 from kratos.transport.grpc.handlers import Handlers, refuse
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
 from kratos.transport.listen import Address, listen
+from kratos.transport.routes import Route
 
 __all__ = ["GRPCServer"]
 
@@ -61,7 +62,9 @@ class GRPCServer:
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._threads = threads
+        self._limits = limits
         self._options = server_options(limits, keepalive)
+        self._dispatcher: Dispatcher | None = None
         self._handlers: Handlers | None = None
         self._server: grpc.aio.Server | None = None
 
@@ -78,6 +81,7 @@ class GRPCServer:
             threads=self._threads,
             app=app,
         )
+        self._dispatcher = dispatcher
         self._handlers = Handlers(dispatcher)
 
     @property
@@ -97,6 +101,24 @@ class GRPCServer:
     def endpoint(self) -> str:
         """The URL it answers at, with the real port once it has started."""
         return f"grpc://{self._address}"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What it serves, and the limits that count there; nothing before it is mounted."""
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return ()
+        return tuple(
+            Route(
+                operation=endpoint.operation,
+                method="",
+                path=name,
+                body="*",
+                timeout=dispatcher.limit(endpoint),
+                max_message=self._limits.max_message,
+            )
+            for name, endpoint in dispatcher.endpoints.items()
+        )
 
     @property
     def summary(self) -> str:

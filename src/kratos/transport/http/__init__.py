@@ -9,11 +9,20 @@ from kratos.lazy import lazy
 if TYPE_CHECKING:
     from kratos.transport.http.channel import HTTPChannel
     from kratos.transport.http.client import HTTPClient
+    from kratos.transport.http.format import Envelope, Format
     from kratos.transport.http.limits import Limits
     from kratos.transport.http.server import HTTPServer
 
-__all__ = ["HTTPChannel", "HTTPClient", "HTTPServer", "Limits"]
+__all__ = ["Envelope", "Format", "HTTPChannel", "HTTPClient", "HTTPServer", "Limits"]
 
 __getattr__ = lazy(
-    __name__, {"HTTPChannel": "channel", "HTTPClient": "client", "HTTPServer": "server", "Limits": "limits"}
+    __name__,
+    {
+        "Envelope": "format",
+        "Format": "format",
+        "HTTPChannel": "channel",
+        "HTTPClient": "client",
+        "HTTPServer": "server",
+        "Limits": "limits",
+    },
 )

@@ -11,15 +11,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
-from kratos.call import Peer
+from kratos.call import Call, Peer
 from kratos.errors import BadRequest, ClientClosed, ClientError, Error
-from kratos.transport.http.edge import BODILESS, Edge, Header, Request, Response
+from kratos.handler import Messages
+from kratos.transport.http.edge import BODILESS, Edge, Header, Request, Response, Target
 from kratos.transport.http.events import EventStream
 from kratos.transport.http.problem import stopping
+from kratos.transport.http.route import Match
+from kratos.transport.http.upload import Upload
 from kratos.transport.http.websocket import Socket, refuse
 
-__all__ = ["CANCELS", "ASGIFront"]
+__all__ = ["CANCELS", "HEALTH_PATH", "READY_PATH", "ASGIFront"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,6 +32,12 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 CANCELS: Final = "kratos.cancels"
 """The extension of a server that cancels the task of a request whose connection is lost."""
 
+HEALTH_PATH: Final = "/healthz"
+"""Answers 200 while the server runs, unless a service has this path."""
+READY_PATH: Final = "/readyz"
+"""Answers 200 while the app is ready for calls, else 503, unless a service has this path."""
+
+_IN_PATHS: Final = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand in a path
 _CLOSE: Final[Header] = (b"connection", b"close")
 
 
@@ -37,13 +47,21 @@ class ASGIFront:
     Args:
         edge: What answers.
         max_body: The largest request body, in bytes; a larger one is answered with 413.
+        max_upload: The same for a body that is read as it comes.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
         ready: What ``/readyz`` asks.
     """
 
     def __init__(
-        self, edge: Edge, *, max_body: int, heartbeat: float = 15.0, ready: Callable[[], bool] = lambda: True
+        self,
+        edge: Edge,
+        *,
+        max_body: int,
+        max_upload: int = 1024**3,
+        heartbeat: float = 15.0,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._max_upload = max_upload
         self._ready = ready
         self._edge = edge
         self._max_body = max_body
@@ -67,6 +85,9 @@ class ASGIFront:
         request = _request(scope, scope["method"])
         try:
             match = self._edge.match(request)
+            if match.target.uploads and request.method not in ("GET", "HEAD"):
+                await self._upload(request, match, receive, send)
+                return
             if match.target.upgrades:
                 raise ClientError(
                     f"{match.target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED"
@@ -91,6 +112,34 @@ class ASGIFront:
             # Reaches the client where it is the server that ends the call.
             await _respond(send, request, self._edge.refuse(stopping()))
             raise
+        await _respond(send, request, response)
+
+    async def _upload(self, request: Request, match: Match[Target], receive: Receive, send: Send) -> None:
+        headers = dict(request.headers)
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        upload = Upload(
+            match.target.binding,
+            content_type,
+            request.query,
+            match.values,
+            receive=receive,
+            max_total=self._max_upload,
+        )
+
+        def messages(call: Call) -> Messages[Any]:
+            if headers.get(b"content-encoding", b"identity") != b"identity" and call.rejected is None:
+                call.rejected = ClientError(
+                    "a body that is read as it comes cannot be compressed", code=415, reason="UNSUPPORTED_MEDIA_TYPE"
+                )
+            return Messages(upload)
+
+        try:
+            response = await self._edge.answer(request, match, b"", messages)
+        except asyncio.CancelledError:
+            await _respond(send, request, self._edge.refuse(stopping()))
+            raise
+        if not upload.ended:
+            response.headers.append(_CLOSE)  # the rest of the body is not going to be read
         await _respond(send, request, response)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,10 +185,12 @@ class ASGIFront:
     def _refuse(self, request: Request, error: Error) -> Response:
         """Returns the response to a request that is for no operation, or cannot be read to its end."""
         if error.code == 404 and request.method in ("GET", "HEAD"):
-            if request.path == "/healthz":
+            if request.path == HEALTH_PATH:
                 return _OK
-            if request.path == "/readyz":
+            if request.path == READY_PATH:
                 return _OK if self._ready() else _NOT_READY
+        if error.code == 405 and request.method == "OPTIONS":
+            return Response(204, [(b"allow", error.metadata["allow"].encode("latin-1"))], b"")
         response = self._edge.refuse(error)
         if error.code == 413:
             response.headers.append(_CLOSE)  # the rest of the body is not going to be read
@@ -154,7 +205,7 @@ _NOT_READY = Response(503, [_JSON], b'{"status":"not ready"}')
 def _request(scope: Scope, method: str) -> Request:
     raw_path: bytes | None = scope.get("raw_path")
     # Servers that give no raw path have decoded it already; an escaped slash is lost there.
-    path = raw_path.decode("latin-1").partition("?")[0] if raw_path is not None else scope["path"].replace("%", "%25")
+    path = quote(scope["path"], safe=_IN_PATHS) if raw_path is None else raw_path.decode("latin-1").partition("?")[0]
     client = scope.get("client")
     return Request(
         method=method,

@@ -7,17 +7,19 @@ has a form of its own in JSON only: there it is read and written as the value it
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from kratos.codec.base import Codec, Negotiated
 from kratos.codec.json import JsonCodec
 from kratos.codec.jsontext import parse
 from kratos.codec.messages import Field, Message, assign, get, new, shape
+from kratos.codec.raw import RawCodec, is_raw
 from kratos.errors import ClientError
+from kratos.wire.google.api.httpbody_pb import HttpBody
 
 __all__ = ["ReplyBody", "RequestBody"]
 
-_JSON = JsonCodec()
+_JSON: Final = Negotiated(JsonCodec(), JsonCodec.content_types[0])
 _ZEROS = {"bool": False, "string": "", "bytes": ""}
 
 
@@ -29,6 +31,9 @@ class RequestBody:
         name: The field that the body fills, by proto or JSON name; ``*`` for the whole message.
         where: What names it, for error messages.
 
+    Attributes:
+        raw: It is bytes of any kind, which only ``RawCodec`` reads.
+
     Raises:
         ValueError: The message has no such field.
     """
@@ -36,6 +41,7 @@ class RequestBody:
     def __init__(self, request: type[Message], name: str, where: str) -> None:
         self._request = request
         self._field = None if name == "*" else _find(request, name, f"{where}: body")
+        self.raw = is_raw(request, self._field)
 
     def read(self, codec: Codec, data: bytes) -> Any:
         """Returns the message; an empty body is an empty one.
@@ -47,15 +53,15 @@ class RequestBody:
         field = self._field
         if field is None:
             return codec.decode(data, self._request)
-        if not data:
+        if not data and not self.raw:
             return new(self._request)
         if field.singular and field.message is not None:
             message = new(self._request)
             assign(message, field, codec.decode(data, field.message))
             return message
-        if codec.name != _JSON.name:
+        if codec.name != _JSON.codec.name:
             raise ClientError(
-                f"{codec.content_types[0]} cannot carry the field {field.name} alone; {_JSON.content_types[0]} can",
+                f"{codec.content_types[0]} cannot carry the field {field.name} alone; {_JSON.content_type} can",
                 code=415,
                 reason="UNSUPPORTED_MEDIA_TYPE",
             )
@@ -69,33 +75,45 @@ class ReplyBody:
 
     Args:
         reply: The message type.
-        name: The field that becomes the body, by proto or JSON name; empty for the whole message.
+        name: The field that becomes the body, by proto or JSON name; empty or ``*`` for the whole message.
         where: What names it, for error messages.
+
+    Attributes:
+        raw: It is bytes of any kind, whatever was asked for.
 
     Raises:
         ValueError: The message has no such field.
     """
 
     def __init__(self, reply: type[Message], name: str, where: str) -> None:
-        self._field = _find(reply, name, f"{where}: response_body") if name else None
+        self._field = None if name in ("", "*") else _find(reply, name, f"{where}: response_body")
+        self.raw = is_raw(reply, self._field)
+        self._whole = self._field is None and not self.raw
 
-    def write(self, negotiated: Negotiated, reply: Any) -> tuple[str, bytes]:
+    def write(self, negotiated: Negotiated, reply: Any, json: Negotiated = _JSON) -> tuple[str, bytes]:
         """Returns the content type and the body.
+
+        Args:
+            negotiated: What it is written in.
+            reply: The message.
+            json: What it is written in where nothing else can carry it.
 
         Raises:
             ValueError: A field holds what its type does not allow.
             TypeError: The reply is no message of the operation's type.
         """
-        field = self._field
         codec = negotiated.codec
-        if field is None:
+        if self._whole:
             return negotiated.content_type, codec.encode(reply)
+        field = self._field
+        if self.raw or field is None:
+            body = reply if field is None else get(reply, field) or HttpBody()
+            return RawCodec.content_type(body), RawCodec().encode(body)
         if field.singular and field.message is not None:
             value = get(reply, field)
             return negotiated.content_type, codec.encode(new(field.message) if value is None else value)
-        if codec.name == _JSON.name:
-            return negotiated.content_type, _extract(codec, reply, field)
-        return _JSON.content_types[0], _extract(_JSON, reply, field)
+        chosen = negotiated if codec.name == json.codec.name else json
+        return chosen.content_type, _extract(chosen.codec, reply, field)
 
 
 def _find(message: type[Message], name: str, what: str) -> Field:

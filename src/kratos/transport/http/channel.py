@@ -7,6 +7,7 @@ Unary calls and streams of replies are ordinary requests; where requests are str
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,11 +18,13 @@ from kratos.call import Call, Peer
 from kratos.codec.base import Codec
 from kratos.codec.default import DEFAULT_CODECS
 from kratos.codec.json import JsonCodec
+from kratos.codec.raw import RawCodec
 from kratos.errors import Error, ServerError
 from kratos.handler import Messages
 from kratos.transport.http.duplex import Duplex
 from kratos.transport.http.exchange import PROTOJSON, fill_reply, read_body, request_headers, seconds_left
 from kratos.transport.http.failures import BROKEN, answered, broken, closed, lost, streamed, too_large
+from kratos.transport.http.format import Envelope, wrapping
 from kratos.transport.http.path import Rule, rule_of
 from kratos.transport.http.sse import Event, EventParser
 
@@ -47,6 +50,7 @@ class HTTPChannel:
             a request that meets such a close is lost.
         max_connections: The most connections at a time, streams included; further calls wait. 0 is no limit.
         tls: How to trust an ``https`` server; the system's authorities if not given.
+        envelope: What the server puts around its replies, as it was told.
 
     Attributes:
         kind: ``http``.
@@ -68,7 +72,9 @@ class HTTPChannel:
         keep_alive: float = 4.0,
         max_connections: int = 0,
         tls: ssl.SSLContext | None = None,
+        envelope: Envelope | None = None,
     ) -> None:
+        self._envelope = envelope
         self._base, address = _parse(base_url)
         self.peer = Peer(address)
         self._codec = codec or JsonCodec()
@@ -91,20 +97,22 @@ class HTTPChannel:
                 ``CONNECTION_LOST`` where it broke. ``InternalServer`` for a reply that cannot be read.
         """
         rule = rule_of(call.operation)
-        response = await self._open(rule, request, call, self._codec, _content_type(self._codec))
-        try:
-            body = await self._read(response, call)
-        finally:
-            response.close()  # does nothing where all was read: the connection is back in the pool then
-        codec = self._codecs.for_request(response.headers.get("Content-Type")) or self._codec
-        return rule.decode(body, codec)
+        return await self._reply(rule, await self._open(rule, request, call, self._codec), call)
 
     async def stream(self, request: Any, call: Call) -> Any:
-        """Carries one streaming call, over server-sent events or a WebSocket; see ``Channel``."""
+        """Carries one streaming call, over server-sent events or a WebSocket; see ``Channel``.
+
+        Streams of ``google.api.HttpBody`` in one direction are the body of a request or of a response.
+        """
         rule = rule_of(call.operation)
+        if rule.raw_body and not call.operation.server_streams:
+            first = await anext(aiter(request), None)
+            message = call.operation.request() if first is None else first
+            return await self._reply(rule, await self._open(rule, message, call, self._codec, rest=request), call)
         if call.operation.client_streams:
             return await self._converse(rule, request, call)
-        response = await self._open(rule, request, call, self._text_codec, _EVENTS)
+        accept = "*/*" if rule.raw_reply else _EVENTS
+        response = await self._open(rule, request, call, self._text_codec, accept=accept)
         try:
             await self._receive(rule, response, call)
         finally:
@@ -118,16 +126,26 @@ class HTTPChannel:
         if session is not None:
             await session.close()
 
-    async def _open(self, rule: Rule, request: Any, call: Call, codec: Codec, accept: str) -> aiohttp.ClientResponse:
-        """Sends a request and returns the response once its head is there."""
+    async def _open(
+        self,
+        rule: Rule,
+        request: Any,
+        call: Call,
+        codec: Codec,
+        *,
+        accept: str = "",
+        rest: AsyncIterable[Any] | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Sends a request, ``rest`` being further pieces of a raw body; returns the response once its head is there."""
         target = rule.target(request)
-        body = rule.encode(request, codec) if rule.has_body else None
-        headers = request_headers(call, accept, None if body is None else _content_type(codec))
+        body = rule.encode(request, RawCodec() if rule.raw_body else codec) if rule.has_body or rest else None
+        content_type = rule.content_type(request) if rule.raw_body else _content_type(codec)
+        headers = request_headers(call, accept or _content_type(codec), None if body is None else content_type)
         try:
             response = await self._connected().request(
                 rule.method,
                 URL(self._base + target, encoded=True),
-                data=body,
+                data=body if rest is None else _pieces(rule, body or b"", rest),
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds_left(call), sock_connect=self._connect_timeout),
@@ -136,6 +154,19 @@ class HTTPChannel:
             raise self._broken(failure, call) from failure
         fill_reply(call, response)
         return response
+
+    async def _reply(self, rule: Rule, response: aiohttp.ClientResponse, call: Call) -> Any:
+        """Returns the reply that a response is."""
+        try:
+            body = await self._read(response, call)
+        finally:
+            response.close()  # does nothing where all was read: the connection is back in the pool then
+        content_type = response.headers.get("Content-Type")
+        if rule.raw_reply:
+            return rule.decode(body, RawCodec(content_type or ""))
+        codec = self._codecs.for_request(content_type) or self._codec
+        envelope = wrapping(self._envelope, call.operation)
+        return rule.decode(envelope.unwrap(body) if envelope and body and codec.name == "json" else body, codec)
 
     async def _read(self, response: aiohttp.ClientResponse, call: Call) -> bytes:
         """Returns the body of a success.
@@ -149,15 +180,21 @@ class HTTPChannel:
             raise self._broken(failure, call) from failure
         if not 200 <= response.status <= 299:
             content_type = response.headers.get("Content-Type")
-            raise answered(
-                response.status, content_type, body or b"", codecs=self._codecs, call=call, peer=self.peer.address
-            )
+            body = body or b""
+            if self._envelope is not None:
+                body = self._envelope.unwrap_error(body)
+            raise answered(response.status, content_type, body, codecs=self._codecs, call=call, peer=self.peer.address)
         if body is None:
             raise too_large(self.peer.address, self._max_message)
         return body
 
     async def _receive(self, rule: Rule, response: aiohttp.ClientResponse, call: Call) -> None:
         """Hands on the replies of a stream of events, until the body ends."""
+        if rule.raw_reply and response.content_type != _EVENTS and response.status == 200:
+            codec = RawCodec(response.headers.get("Content-Type", ""))
+            while piece := await self._chunk(response, call):
+                await call.stream_reply(rule.decode(piece, codec))
+            return
         if response.content_type != _EVENTS or response.status != 200:
             # A stream without replies is empty: Go Kratos never came to send the head of an event stream.
             if await self._read(response, call):
@@ -184,7 +221,8 @@ class HTTPChannel:
         if event.name == "error":
             raise streamed(event.data, self._codecs, call)
         if event.name in ("", "message"):
-            await call.stream_reply(rule.decode(event.data, self._text_codec))
+            codec = RawCodec() if rule.raw_reply else self._text_codec
+            await call.stream_reply(rule.decode(event.data, codec))
 
     async def _converse(self, rule: Rule, requests: Messages[Any], call: Call) -> Any:
         duplex = Duplex(
@@ -206,6 +244,8 @@ class HTTPChannel:
             raise
 
     def _broken(self, failure: Exception, call: Call) -> Error:
+        if isinstance(failure.__cause__, Error):  # of whoever makes the pieces of an upload
+            return failure.__cause__
         return closed(self.peer.address) if self._closed else broken(failure, call, self.peer.address)
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -221,6 +261,13 @@ class HTTPChannel:
                 trust_env=False,
             )
         return self._session
+
+
+async def _pieces(rule: Rule, first: bytes, rest: AsyncIterable[Any]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for message in rest:
+        yield rule.encode(message, RawCodec())
 
 
 def _content_type(codec: Codec) -> str:

@@ -10,6 +10,7 @@ from kratos.handler import Middleware
 from kratos.registry.base import Discovery
 from kratos.transport.client import Client
 from kratos.transport.http.channel import HTTPChannel
+from kratos.transport.http.format import Envelope
 from kratos.transport.resolve import Nodes
 from kratos.transport.target import Target
 
@@ -24,6 +25,7 @@ class HTTPClient(Client):
         middleware: What every call passes, the first one outermost.
         timeout: Seconds for a unary call; None is no limit. Streams have none.
         codec: How messages are written; JSON if not given.
+        envelope: What the server puts around its replies, as it was told; None for nothing.
         discovery: Where ``discovery:///name`` is looked up.
 
     Raises:
@@ -40,13 +42,14 @@ class HTTPClient(Client):
         middleware: Iterable[Middleware] = (),
         timeout: float | None = 2.0,
         codec: Codec | None = None,
+        envelope: Envelope | None = None,
         discovery: Discovery | None = None,
     ) -> None:
         chosen = codec or JsonCodec()
         nodes = Nodes(
             Target.parse(target),
             kind="http",
-            connect=lambda address: HTTPChannel(f"http://{address}", codec=chosen),
+            connect=lambda address: HTTPChannel(f"http://{address}", codec=chosen, envelope=envelope),
             discovery=discovery,
         )
         super().__init__(nodes, middleware=middleware, timeout=timeout)

@@ -16,6 +16,7 @@ from yarl import URL
 
 from kratos.call import Call
 from kratos.codec.base import Codec, CodecSet
+from kratos.codec.raw import RawCodec
 from kratos.errors import BadRequest, Error, ServerError, restore
 from kratos.handler import Messages
 from kratos.transport.deadline import expired
@@ -178,12 +179,14 @@ class Duplex:
             self._cut()  # so that the other task stops receiving, and looks here for the reason
             raise
 
-    def _encoded(self, message: Any) -> str:
+    def _encoded(self, message: Any) -> str | bytes:
+        if self._rule.raw_body:
+            return self._rule.encode(message, RawCodec())
         return self._rule.encode(message, self._codec).decode()
 
-    async def _put(self, socket: aiohttp.ClientWebSocketResponse, frame: str) -> None:
+    async def _put(self, socket: aiohttp.ClientWebSocketResponse, frame: str | bytes) -> None:
         with suppress(*BROKEN):  # whoever receives learns why the connection has ended
-            await socket.send_str(frame)
+            await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse, sender: asyncio.Task[None]) -> Any:
         call = self._call
@@ -210,7 +213,8 @@ class Duplex:
     def _reply(self, data: str | bytes) -> Any:
         if isinstance(data, str) and data.startswith(ERROR_PREFIX):
             raise told(data.removeprefix(ERROR_PREFIX), self._call)
-        return self._rule.decode(data.encode() if isinstance(data, str) else data, self._codec)
+        codec = RawCodec() if self._rule.raw_reply else self._codec
+        return self._rule.decode(data.encode() if isinstance(data, str) else data, codec)
 
     def _ended(self, frame: aiohttp.WSMessage) -> Error:
         """Returns the error of a WebSocket that ended otherwise than it should."""

@@ -6,22 +6,28 @@ here and only here. Unary calls are answered here, streams (``events``, ``websoc
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from kratos.call import Call, Peer
+from kratos.call import REDIRECTS, Call, Peer
 from kratos.codec.base import Codec, CodecSet, Negotiated
 from kratos.codec.json import JsonCodec
+from kratos.codec.jsonvalues import JsonOptions
+from kratos.codec.raw import RawCodec
 from kratos.errors import ClientError, Error
-from kratos.handler import conceal
+from kratos.handler import Messages, conceal
 from kratos.metadata import Metadata
 from kratos.transport.deadline import parse_timeout
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.http.bind import Binding
+from kratos.transport.http.compression import compress, inflate
+from kratos.transport.http.format import Envelope, Format, wrapping
 from kratos.transport.http.problem import to_status
-from kratos.transport.http.route import Match, Router, Template, not_allowed
+from kratos.transport.http.ranges import wanted
+from kratos.transport.http.route import Match, Router, Template
 
 __all__ = ["Edge", "Header", "Request", "Response", "Target", "reply_headers"]
 
@@ -31,8 +37,15 @@ Header: TypeAlias = tuple[bytes, bytes]
 BODILESS: Final = frozenset((204, 304))
 """Statuses whose responses have no body."""
 
+_EMPTY = BODILESS | REDIRECTS | {205}
+"""Statuses at which the reply of a handler is not sent."""
+
 # The framing of a response is the server's business, and its encoding that of the codec.
 _RESERVED = frozenset(("connection", "content-length", "content-type", "transfer-encoding", "upgrade"))
+_RANGES: Final[Header] = (b"accept-ranges", b"bytes")
+_FORMAT: Final = Format()
+_TELLING: Final = {405: "allow", 415: "accept-encoding", 416: "content-range"}
+"""What an error says in a header too, from its metadata."""
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -70,6 +83,7 @@ class Target:
 
     endpoint: Endpoint
     binding: Binding
+    envelope: Envelope | None = None
 
     @property
     def streams(self) -> bool:
@@ -81,6 +95,11 @@ class Target:
         """Whether it is served on a WebSocket: its requests are streamed."""
         return self.endpoint.operation.client_streams
 
+    @property
+    def uploads(self) -> bool:
+        """Whether its streamed request may be the body of an ordinary one."""
+        return self.binding.raw and self.upgrades and not self.endpoint.operation.server_streams
+
     def __str__(self) -> str:
         return self.endpoint.operation.name
 
@@ -91,20 +110,43 @@ class Edge:
     Args:
         dispatcher: What answers.
         codecs: The encodings it speaks.
+        format: How replies look; options for JSON that are not the usual ones replace those of the codec.
+        max_body: The most bytes that a compressed request body may become.
+
+    Attributes:
+        table: Method, path template and target of each route.
+        router: Finds a route by method and path.
 
     Raises:
         ValueError: A binding of an operation cannot be served: a bad template, an unknown field, a clash of routes.
     """
 
-    def __init__(self, dispatcher: Dispatcher, codecs: CodecSet) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        codecs: CodecSet,
+        *,
+        format: Format = _FORMAT,
+        max_body: int = 4 * 1024 * 1024,
+    ) -> None:
         self.dispatcher = dispatcher
+        json = codecs.named(JsonCodec.name) or JsonCodec()
+        if format.json != JsonOptions():
+            json = json.with_options(format.json) if isinstance(json, JsonCodec) else JsonCodec(format.json)
+            codecs = codecs.with_(json)
         self._codecs = codecs
+        self._types = {
+            name: (b"content-type", name.encode("ascii")) for codec in codecs for name in codec.content_types
+        }
+        self._envelope = format.envelope
+        self._compress_over = math.inf if format.compress_over is None else format.compress_over
+        self._max_body = max_body
         # Where a client accepts none of our encodings it gets the default one, as from Kratos, rather than a 406: an
         # error it can read is worth more than one it cannot.
         self._default = Negotiated(codecs.default, codecs.default.content_types[0])
-        json = codecs.named(JsonCodec.name) or JsonCodec()
         self.json = Negotiated(json, json.content_types[0])
-        self.router: Router[Target] = Router(_routes(dispatcher))
+        self.table = tuple(_routes(dispatcher, format.envelope))
+        self.router: Router[Target] = Router(self.table, heads=lambda target: not target.streams)
 
     def match(self, request: Request) -> Match[Target]:
         """Returns what a request is for, before its body is read. HEAD is answered where GET is, but not by streams.
@@ -112,10 +154,15 @@ class Edge:
         Raises:
             Error: 404, 405, or 400 for a path that cannot be read.
         """
-        match = self.router.match(request.method, request.path)
-        if request.method == "HEAD" and match.target.streams:
-            raise not_allowed("HEAD", request.path, ("GET",))
-        return match
+        return self.router.match(request.method, request.path)
+
+    def serves(self, path: str) -> bool:
+        """Tells whether a service has a path, whatever the method."""
+        try:
+            self.router.match("GET", path)
+        except Error as error:
+            return error.code != 404
+        return True
 
     def open(
         self, request: Request, match: Match[Target], sink: Callable[[Any], Awaitable[None]] | None = None
@@ -150,7 +197,12 @@ class Edge:
         if call.rejected is not None:
             return binding.empty()
         try:
-            codec = self._codec(call.headers) if body and binding.reads_body else None
+            codec = None
+            if binding.reads_body and (body or binding.raw):
+                for name, value in request.headers:  # quicker than a look-up, which every POST would pay
+                    if name == b"content-encoding":
+                        body = inflate(body, value.decode("latin-1"), self._max_body)
+                codec = self._codec(call.headers, raw=binding.raw)
             return binding.build(codec, body, request.query, match.values)
         except Error as rejected:
             call.rejected = rejected
@@ -160,27 +212,53 @@ class Edge:
         """Returns what a reply is written in."""
         return self._codecs.for_reply(call.headers.get("accept")) or self._default
 
-    async def answer(self, request: Request, match: Match[Target], body: bytes) -> Response:
-        """Runs one unary call. Never raises an ``Error``: failures are responses too.
+    async def answer(
+        self,
+        request: Request,
+        match: Match[Target],
+        body: bytes,
+        messages: Callable[[Call], Messages[Any]] | None = None,
+    ) -> Response:
+        """Runs one call that ends in one reply. Never raises an ``Error``: failures are responses too.
+
+        Args:
+            request: The request.
+            match: What it is for.
+            body: Its body.
+            messages: Returns the messages that the body holds, where they are read as they come.
 
         Raises:
             asyncio.CancelledError: The client has left, or the server stops.
         """
         target = match.target
         call = self.open(request, match)
-        message = self.read(call, request, match, body)
+        message = self.read(call, request, match, body) if messages is None else messages(call)
         accepted = self.negotiate(call)
+        replies = target.binding.reply
         try:
             reply = await self.dispatcher.dispatch(target.endpoint, message, call)
-            content_type, data = target.binding.reply.write(accepted, reply)
+            content_type, data = replies.write(accepted, reply, self.json)
             status = _status(call)
+            headers = [self._types.get(content_type) or (b"content-type", content_type.encode("latin-1"))]
+            if call.reply.header_pairs():
+                headers += reply_headers(call)
+            if replies.raw and status == 200 and request.method in ("GET", "HEAD"):
+                headers.append(_RANGES)
+                part = wanted(call.headers, dict(headers), len(data))
+                if part is not None:
+                    headers.append((b"content-range", b"bytes %d-%d/%d" % (part[0], part[1] - 1, len(data))))
+                    status, data = 206, data[slice(*part)]
         except Error as error:
             return self.refuse(error, accepted, call)
         except Exception as failure:  # whatever a handler returned that is no reply
             return self.refuse(conceal(failure, call), accepted, call)
-        if status in BODILESS:
-            return Response(status, reply_headers(call), b"")
-        return Response(status, [(b"content-type", content_type.encode("latin-1")), *reply_headers(call)], data)
+        if status in _EMPTY:
+            return Response(status, headers[1:], b"")
+        if target.envelope is not None and content_type in self.json.codec.content_types:
+            data = target.envelope.wrap(data)
+        if len(data) > self._compress_over:
+            data = await compress(headers, data, call.headers.values("accept-encoding"))
+        return Response(status, headers, data)
 
     def refuse(self, error: Error, accepted: Negotiated | None = None, call: Call | None = None) -> Response:
         """Returns the response of a failure."""
@@ -188,15 +266,21 @@ class Edge:
         headers = [(b"content-type", negotiated.content_type.encode("latin-1"))]
         if call is not None:
             headers += reply_headers(call)
-        if error.code == 405 and "allow" in error.metadata:
-            headers.append((b"allow", error.metadata["allow"].encode("latin-1")))
+        for code, name in _TELLING.items():
+            if error.code == code and name in error.metadata:
+                headers.append((name.encode("ascii"), error.metadata[name].encode("latin-1", "replace")))
         if error.code == 426:
             headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+        envelope = self._envelope if call is None else wrapping(self._envelope, call.operation)
+        if envelope is not None and negotiated.codec is self.json.codec:
+            return Response(error.status, headers, envelope.wrap_error(error))
         return Response(error.status, headers, negotiated.codec.encode(to_status(error)))
 
-    def _codec(self, headers: Metadata) -> Codec:
+    def _codec(self, headers: Metadata, *, raw: bool) -> Codec:
         """Returns what reads the body."""
         content_type = headers.get("content-type")
+        if raw:
+            return RawCodec(content_type or "")
         codec = self._codecs.for_request(content_type)
         if codec is None:
             named = "no Content-Type" if content_type is None else f"Content-Type {content_type[:100]}"
@@ -208,16 +292,20 @@ class Edge:
         return codec
 
 
-def _routes(dispatcher: Dispatcher) -> Iterable[tuple[str, Template, Target]]:
-    for endpoint in dispatcher.endpoints.values():
+def _routes(dispatcher: Dispatcher, envelope: Envelope | None) -> Iterable[tuple[str, Template, Target]]:
+    endpoints = dispatcher.endpoints.values()
+    taken = {http.path for endpoint in endpoints for http in endpoint.operation.http if http.method in ("GET", "*")}
+    for endpoint in endpoints:
         operation = endpoint.operation
         opened: set[str] = set()
         for http in operation.http:
-            template = Template(http.path)
-            target = Target(endpoint, Binding(operation, http, template))
+            target = Target(endpoint, Binding(operation, http), wrapping(envelope, operation))
+            template = target.binding.template
             yield http.method, template, target
             # A WebSocket begins with GET, whatever the rule says; the rule's own verb is told to upgrade.
-            if target.upgrades and http.method not in ("GET", "*") and http.path not in opened:
+            # An upload needs none, so it leaves the path to whoever answers GET there: a download.
+            beside = target.uploads and http.path in taken
+            if target.upgrades and http.method not in ("GET", "*") and http.path not in opened and not beside:
                 yield "GET", template, target
             opened.add(http.path)
 

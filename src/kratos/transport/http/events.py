@@ -14,14 +14,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from kratos.codec.negotiate import accepted
+from kratos.codec.raw import OCTET_STREAM
 from kratos.errors import Error
 from kratos.metadata import Metadata
 from kratos.transport.http.edge import Edge, Request, Response, Target, reply_headers
 from kratos.transport.http.frames import sse_event
-from kratos.transport.http.problem import stopping, to_json
+from kratos.transport.http.problem import stopping, to_status
 from kratos.transport.http.route import Match
 from kratos.transport.http.stream import Pulse, leave
 
@@ -55,6 +56,11 @@ _FORMS = {
     ),
 }
 _SSE, _NDJSON = _FORMS
+_RAW: Final = _Form(b"", lambda data: data, lambda data: data, b"")
+"""The bytes of raw bodies (``google.api.HttpBody``), one after another: a download."""
+
+
+_LIVE: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
 class EventStream:
@@ -70,8 +76,8 @@ class EventStream:
     """
 
     __slots__ = (
-        "_call", "_edge", "_form", "_match", "_pulse", "_reply", "_request", "_respond", "_send", "_started", "_task",
-        "_turn",
+        "_call", "_content_type", "_edge", "_form", "_match", "_pulse", "_reply", "_request", "_respond", "_send",
+        "_started", "_task", "_turn",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +97,8 @@ class EventStream:
         self._respond = respond
         self._send = send
         self._call = edge.open(request, match, self._sink)
-        self._form = _form(self._call.headers)
+        self._form = _form(self._call.headers, raw=self._reply.raw)
+        self._content_type = self._form.content_type
         self._started = False
         self._task = asyncio.current_task()
         self._turn = asyncio.Lock()  # between the handler and the pulse
@@ -122,9 +129,11 @@ class EventStream:
             await self._end(b"")
 
     async def _sink(self, message: Any) -> None:
-        data = self._form.message(self._reply.write(self._edge.json, message)[1])
+        content_type, data = self._reply.write(self._edge.json, message)
+        data = self._form.message(data)
         async with self._turn:
             try:
+                self._content_type = self._content_type or content_type.encode("latin-1")
                 await self._start()
                 await self._part(data, more=True)
             except OSError:
@@ -132,16 +141,18 @@ class EventStream:
         self._pulse.touch()
 
     async def _beat(self) -> None:
-        if self._turn.locked():
-            return  # the handler is writing to a slow reader: it will notice who is gone
+        if self._turn.locked() or self._form is _RAW:
+            return  # the handler is writing to a slow reader, who will be missed; or nothing can be said yet
         async with self._turn:
             await self._start()
             if self._form.beat:
                 await self._part(self._form.beat, more=True)
 
     async def _fail(self, error: Error) -> None:
+        if self._started and self._form is _RAW:
+            return  # a body that does not end is the only way to say that it is not whole
         if self._started:
-            await self._end(self._form.error(to_json(error)))
+            await self._end(self._form.error(self._edge.json.codec.encode(to_status(error))))
             return
         with suppress(OSError):
             await self._respond(self._edge.refuse(error, self._edge.negotiate(self._call), self._call))
@@ -156,9 +167,8 @@ class EventStream:
             return
         self._started = True
         headers = [
-            (b"content-type", self._form.content_type),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
+            (b"content-type", self._content_type or OCTET_STREAM.encode("ascii")),
+            *(() if self._form is _RAW else _LIVE),
             *reply_headers(self._call),
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -168,6 +178,8 @@ class EventStream:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-def _form(headers: Metadata) -> _Form:
-    """Returns the form that a client asks for: SSE unless it prefers lines."""
+def _form(headers: Metadata, *, raw: bool) -> _Form:
+    """Returns the form that a client asks for: SSE unless it prefers lines; raw bodies unless it asks for SSE."""
+    if raw and _SSE not in (headers.get("accept") or ""):
+        return _RAW
     return _FORMS[accepted(", ".join(headers.values("accept")), (_SSE, _NDJSON)) or _SSE]

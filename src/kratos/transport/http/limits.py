@@ -13,6 +13,7 @@ class Limits:
 
     Attributes:
         max_body: The largest request body and the largest WebSocket message, in bytes: 413, or close code 1009.
+        max_upload: The most bytes of a request body that is read as it comes (streamed ``google.api.HttpBody``): 413.
         max_headers: The most header fields of a request: 431.
         max_header_bytes: The most bytes of all its header fields together: 431.
         max_url_bytes: The longest path with query, in bytes: 414.
@@ -26,6 +27,7 @@ class Limits:
     """
 
     max_body: int = 4 * 1024 * 1024
+    max_upload: int = 1024 * 1024 * 1024
     max_headers: int = 100
     max_header_bytes: int = 32 * 1024
     max_url_bytes: int = 8 * 1024

@@ -7,16 +7,17 @@ The grammar is that of google/api/http.proto::
     Segment   = "*" | "**" | Literal | Variable
     Variable  = "{" FieldPath [ "=" Segments ] "}"
 
-Where several templates match, the most specific wins, segment by segment from the left: a literal before ``*``, ``*``
-before ``**``; a verb before none. The order of declaration does not matter.
+Where several templates match, the most specific wins: one with a verb before those without; then segment by segment
+from the left, a literal before ``*``, ``*`` before ``**``. The order of declaration does not matter. What is
+percent-encoded in a path separates nothing: neither ``%2F`` segments nor ``%3A`` a verb.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from kratos.errors import BadRequest, ClientError, Error, NotFound
@@ -25,8 +26,10 @@ __all__ = ["Match", "Router", "Template", "Variable", "not_allowed"]
 
 T = TypeVar("T")
 
-_TOKEN = re.compile(r"(?P<var>\{(?P<path>[A-Za-z_][\w.]*)(?:=(?P<sub>[^{}]*))?\})|(?P<literal>[^{}/]+)")
-_RANK = {"*": 1, "**": 2}  # any literal is 0
+_TOKEN: Final = re.compile(r"\{(?P<path>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:=(?P<sub>[^{}]*))?\}|(?P<literal>[^{}/]+)")
+_WILD: Final = ("*", "**")
+_SLASH: Final = re.compile("(%2[Ff])")
+_SHOWN = 200  # characters of a path in an error message
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,114 +37,124 @@ class Variable:
     """A part of the path that fills a field.
 
     Attributes:
+        text: As in the template, ``{name=shelves/*}``.
         path: The field path, ``("shelf", "name")`` for ``{shelf.name}``.
+        segments: What it matches: literals, ``*`` and ``**``.
+        start: Which segment of the path is its first.
         many: Whether it may span several segments; an escaped slash then stays escaped, so that it is not mistaken.
     """
 
+    text: str
     path: tuple[str, ...]
+    segments: tuple[str, ...]
+    start: int
     many: bool
 
-    def decode(self, text: str) -> str:
-        """Returns the value of the matched text."""
+    def value(self, raw: Sequence[str], decoded: Sequence[str]) -> str:
+        """Returns what the segments of a path give it: as they came, and decoded."""
         if not self.many:
-            return unquote(text, errors="strict")
-        return text.replace("%25", "%")
+            return decoded[self.start]
+        stop = len(raw) if self.segments[-1] == "**" else self.start + len(self.segments)
+        if raw is decoded:
+            return "/".join(raw[self.start : stop])
+        return "/".join(map(_decode_but_slashes, raw[self.start : stop]))
 
 
 class Template:
     """A parsed path template.
 
     Args:
-        text: The template as in the proto.
+        text: The template as in the proto. Literals may be percent-encoded.
 
     Attributes:
         text: The template as in the proto.
-        segments: Literals, ``*`` and ``**`` after variables have been replaced by what they match.
+        parts: Literals (decoded), ``*``, ``**`` and variables: one for each part between slashes.
+        segments: The same after variables have been replaced by what they match.
         verb: What follows the colon, empty for none.
-        variables: In the order of the pattern's groups.
-        pattern: Matches a prepared path, one group per variable.
+        variables: In the order of the path.
 
     Raises:
         ValueError: The template breaks the grammar; the message says where.
     """
 
-    __slots__ = ("pattern", "segments", "text", "variables", "verb")
+    __slots__ = ("parts", "segments", "text", "variables", "verb")
 
     def __init__(self, text: str) -> None:
         self.text = text
         if not text.startswith("/"):
-            raise ValueError(f"path template {text!r} must start with /")
-        body, self.verb = _split_verb(text[1:])
+            raise self._wrong("must start with /")
+        body, colon, self.verb = _split_verb(text[1:])
+        if colon and not self.verb:
+            raise self._wrong("has a colon and no verb behind it")
         segments: list[str] = []
-        variables: list[Variable] = []
-        pattern: list[str] = []
-        for part in _split(body, text):
-            if not body:  # "/" alone is no template of the grammar, but people mean the root by it
-                segments.append("")
-                pattern.append("/")
-                break
-            token = _TOKEN.fullmatch(part)
-            if token is None:
-                raise ValueError(f"path template {text!r}: {part!r} is neither a literal, *, ** nor {{field}}")
-            if token["var"] is None:
-                segments.append(part)
-                pattern.append(_pattern(part))
-                continue
-            inner = ["*"] if token["sub"] is None else token["sub"].split("/")
-            many = len(inner) > 1 or inner[0] == "**"
-            variables.append(Variable(tuple(token["path"].split(".")), many))
-            segments.extend(inner)
-            pattern.append(_capture(inner))
+        parts: list[str | Variable] = []
+        for piece in self._split(body) if body else ("",):  # "/" alone is none of the grammar, but people mean the root
+            part = self._part(piece, len(segments)) if piece else ""
+            parts.append(part)
+            segments.extend(part.segments if isinstance(part, Variable) else (part,))
         if "**" in segments[:-1]:
-            raise ValueError(f"path template {text!r}: ** must come last")
-        if "" in segments and segments != [""]:
-            raise ValueError(f"path template {text!r} has an empty segment")
+            raise self._wrong("** must come last")
+        if "" in segments and body:
+            raise self._wrong("has an empty segment")
+        self.parts = tuple(parts)
         self.segments = tuple(segments)
-        self.variables = tuple(variables)
-        verb = re.escape(f":{self.verb}") if self.verb else ""
-        self.pattern = re.compile("".join(pattern) + verb, re.DOTALL)
+        self.variables = tuple(part for part in parts if isinstance(part, Variable))
+        if len({variable.path for variable in self.variables}) < len(self.variables):
+            raise self._wrong("names a field twice")
 
     @property
-    def order(self) -> tuple[object, ...]:
-        """Sorts the most specific template first."""
-        return (tuple(_RANK.get(segment, 0) for segment in self.segments), not self.verb, self.text)
+    def fixed(self) -> bool:
+        """Whether it matches one path only."""
+        return not self.variables and not any(segment in _WILD for segment in self.segments)
+
+    def _wrong(self, what: str) -> ValueError:
+        return ValueError(f"path template {self.text!r} {what}")
+
+    def _part(self, piece: str, start: int) -> str | Variable:
+        token = _TOKEN.fullmatch(piece)
+        if token is None:
+            raise self._wrong(f"has {piece!r}, which is neither a literal, *, ** nor {{field}}")
+        if token["path"] is None:
+            return _literal(piece)
+        inner = ["*"] if token["sub"] is None else [_literal(part) for part in token["sub"].split("/")]
+        return Variable(piece, tuple(token["path"].split(".")), tuple(inner), start, inner[0] == "**" or len(inner) > 1)
+
+    def _split(self, body: str) -> Iterable[str]:
+        """Splits at slashes outside of braces."""
+        part = ""
+        depth = 0
+        for char in body:
+            depth += {"{": 1, "}": -1}.get(char, 0)
+            if depth not in (0, 1):
+                raise self._wrong("has braces that do not match")
+            if char == "/" and depth == 0:
+                yield part
+                part = ""
+            else:
+                part += char
+        if depth:
+            raise self._wrong("has braces that do not match")
+        yield part
 
 
-def _split_verb(body: str) -> tuple[str, str]:
-    last = body.rfind("/")
-    closing = body.rfind("}")
-    colon = body.find(":", max(last, closing) + 1)
-    return (body, "") if colon < 0 else (body[:colon], body[colon + 1 :])
+def _split_verb(body: str) -> tuple[str, str, str]:
+    start = max(body.rfind("/"), body.rfind("}")) + 1
+    head, colon, verb = body[start:].partition(":")
+    return body[:start] + head, colon, verb
 
 
-def _split(body: str, text: str) -> Iterable[str]:
-    """Splits at slashes outside of braces."""
-    part = ""
-    depth = 0
-    for char in body:
-        depth += {"{": 1, "}": -1}.get(char, 0)
-        if depth not in (0, 1):
-            raise ValueError(f"path template {text!r}: braces do not match")
-        if char == "/" and depth == 0:
-            yield part
-            part = ""
-        else:
-            part += char
-    if depth:
-        raise ValueError(f"path template {text!r}: braces do not match")
-    yield part
+def _literal(text: str) -> str:
+    # An escaped asterisk stays escaped: decoded it would be a wildcard.
+    decoded = unquote(text)
+    return text if decoded in _WILD else decoded
 
 
-def _pattern(segment: str) -> str:
-    if segment == "**":
-        return "(?:/.*)?"
-    return "/[^/]+" if segment == "*" else f"/{re.escape(segment)}"
-
-
-def _capture(segments: list[str]) -> str:
-    if segments[0] == "**":
-        return "(?:/(.*))?"
-    return f"/({''.join(_pattern(segment) for segment in segments)[1:]})"
+def _decode_but_slashes(segment: str) -> str:
+    if "%" not in segment:
+        return segment
+    return "".join(
+        part if number % 2 else unquote(part, errors="strict") for number, part in enumerate(_SLASH.split(segment))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,40 +170,83 @@ class Match(Generic[T]):
     values: tuple[str, ...]
 
 
+_Routes: TypeAlias = dict[str, tuple[Template, T]]
+"""By method."""
+
+
+class _Node(Generic[T]):
+    """One place in the tree of segments."""
+
+    __slots__ = ("any", "ends", "literals", "rest")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.any: _Node[T] | None = None  # below "*"
+        self.ends: _Routes[T] = {}
+        self.rest: _Routes[T] = {}  # "**" from here on
+
+    def routes(self, segments: Sequence[str]) -> _Routes[T]:
+        """Returns the place of a template, which is made where there is none."""
+        node = self
+        for segment in segments:
+            if segment == "**":
+                return node.rest
+            if segment == "*":
+                node.any = node.any or _Node()
+                node = node.any
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        return node.ends
+
+    def find(self, segments: Sequence[str], depth: int, method: str, allowed: set[str]) -> tuple[Template, T] | None:
+        """Returns the most specific route; each node is visited once at most, so a path costs no more than the tree."""
+        if depth == len(segments):
+            return _choose(self.ends, method, allowed) or _choose(self.rest, method, allowed)
+        segment = segments[depth]
+        below = self.literals.get(segment)
+        found = None if below is None else below.find(segments, depth + 1, method, allowed)
+        if found is None and self.any is not None and segment:
+            found = self.any.find(segments, depth + 1, method, allowed)
+        return found or (_choose(self.rest, method, allowed) if self.rest else None)
+
+
+def _choose(routes: _Routes[T], method: str, allowed: set[str]) -> tuple[Template, T] | None:
+    found = routes.get(method) or routes.get("*")
+    if found is None:
+        allowed.update(routes)
+    return found
+
+
 class Router(Generic[T]):
     """Finds the target of a method and a path; complete when built.
 
     Args:
         routes: Method (``*`` is any), template and target of each route.
+        heads: Whether a target of GET answers HEAD too, by its response without the body.
 
     Raises:
-        ValueError: Two routes answer the same method on the same paths.
+        ValueError: Two routes answer the same method on the same paths; the message names both targets.
     """
 
-    def __init__(self, routes: Iterable[tuple[str, Template, T]]) -> None:
-        self._literal: dict[str, dict[str, T]] = {}
-        self._buckets: dict[tuple[int, str], list[tuple[Template, dict[str, T]]]] = {}
-        claims: dict[tuple[str, str], tuple[Template, T]] = {}
-        groups: dict[tuple[str, tuple[Variable, ...]], tuple[Template, dict[str, T]]] = {}
+    def __init__(self, routes: Iterable[tuple[str, Template, T]], heads: Callable[[T], bool] = lambda _: True) -> None:
+        self._fixed: dict[str, _Routes[T]] = {}
+        self._trees: dict[str, _Node[T]] = {"": _Node()}
         for method, template, target in routes:
-            shape = f"{'/'.join(template.segments)}:{template.verb}"
-            claim, owner = claims.setdefault((method, shape), (template, target))
-            if claim is not template:
+            place = self._trees.setdefault(template.verb, _Node()).routes(template.segments)
+            other, owner = place.setdefault(method, (template, target))
+            if other is not template:
                 raise ValueError(
-                    f"{method} {template.text} of {target} means the same paths as {claim.text} of {owner}: "
+                    f"{method} {template.text} of {target} means the same paths as {method} {other.text} of {owner}: "
                     "change one of them"
                 )
-            groups.setdefault((shape, template.variables), (template, {}))[1][method] = target
-        for template, methods in sorted(groups.values(), key=lambda group: group[0].order):
-            self._insert(template, methods)
-
-    def _insert(self, template: Template, methods: dict[str, T]) -> None:
-        if not template.variables and not any(segment in _RANK for segment in template.segments):
-            self._literal[template.text] = methods
-            return
-        count = 0 if template.segments[-1] == "**" else len(template.segments)
-        first = "" if template.segments[0] in _RANK else template.segments[0]
-        self._buckets.setdefault((count, first), []).append((template, methods))
+            if template.fixed:
+                self._fixed[template.text] = place
+        for tree in self._trees.values():
+            _add_heads(tree, heads)
+        # The longest first, should one verb end in another. The tree without is searched last.
+        verbs = sorted(filter(None, self._trees), key=len, reverse=True)
+        self._verbs = tuple((f":{verb}", self._trees[verb]) for verb in verbs)
+        self._plain = self._trees[""]
 
     def match(self, method: str, raw_path: str) -> Match[T]:
         """Returns what answers ``method`` on a path, which is as it came: percent-encoded, without the query.
@@ -199,59 +255,72 @@ class Router(Generic[T]):
             Error: 404 for an unknown path, 405 for a known path and an unknown method (it names the known ones),
                 400 for a path that is not UTF-8.
         """
-        path = _prepare(raw_path)
+        fixed = self._fixed.get(raw_path)
+        if fixed is not None:
+            known = fixed.get(method)
+            if known is not None:
+                return Match(known[1], ())
         allowed: set[str] = set()
-        methods: Mapping[str, T] = self._literal.get(path, {})
-        target = _choose(methods, method)
-        if target is not None:
-            return Match(target, ())
-        allowed.update(methods)
-        for template, methods in self._candidates(path):
-            found = template.pattern.fullmatch(path)
-            if found is None:
-                continue
-            target = _choose(methods, method)
-            if target is None:
-                allowed.update(methods)
-                continue
-            groups = zip(template.variables, found.groups(default=""), strict=True)
-            return Match(target, tuple(variable.decode(text) for variable, text in groups))
-        raise _unmatched(method, raw_path, allowed)
+        found = self._search(method, raw_path, allowed) if raw_path[:1] == "/" else None
+        if found is None and "%3" in raw_path:
+            # Nobody else is meant, so a verb behind an escaped colon may be one.
+            found = self._search(method, re.sub("%3[Aa]", ":", raw_path), allowed)
+        if found is None:
+            raise self._unmatched(method, raw_path, allowed)
+        return found
 
-    def _candidates(self, path: str) -> Iterable[tuple[Template, Mapping[str, T]]]:
-        count = path.count("/")
-        first = path[1:].partition("/")[0]
-        for key in ((count, first), (0, first), (count, ""), (0, "")):
-            yield from self._buckets.get(key, ())
+    def _search(self, method: str, path: str, allowed: set[str]) -> Match[T] | None:
+        for verb, tree in self._verbs:
+            if path.endswith(verb):
+                found = _walk(tree, method, path[: -len(verb)], allowed)
+                if found is not None:
+                    return found
+        return _walk(self._plain, method, path, allowed)
+
+    def _unmatched(self, method: str, path: str, allowed: set[str]) -> Error:
+        if allowed:
+            return not_allowed(method, path, allowed)
+        other = path[:-1] if path.endswith("/") else f"{path}/"
+        known = self._search(method, other, allowed) is not None or allowed
+        hint = f"; there is something at {other[:_SHOWN]}" if known else ""
+        return NotFound(f"there is nothing at {path[:_SHOWN]}{hint}", reason="ROUTE_NOT_FOUND")
 
 
-def _prepare(raw_path: str) -> str:
-    """Decodes everything but escaped slashes and escaped percent signs, which would change what a segment is."""
-    if "%" not in raw_path:
-        return raw_path
-    kept = re.sub(r"%(2[Ff]|25)", r"%25\1", raw_path)
+def _walk(tree: _Node[T], method: str, path: str, allowed: set[str]) -> Match[T] | None:
+    raw = path.split("/")[1:]
+    decoded = raw if "%" not in path and path.isascii() else _decode(raw)
+    found = tree.find(decoded, 0, method, allowed)
+    if found is None:
+        return None
+    template, target = found
+    return Match(target, tuple([variable.value(raw, decoded) for variable in template.variables]))
+
+
+def _decode(segments: list[str]) -> list[str]:
     try:
-        return unquote(kept, errors="strict")
-    except UnicodeDecodeError:
+        if not all(segment.isascii() for segment in segments):  # bytes, one character each
+            segments[:] = "/".join(segments).encode("latin-1").decode().split("/")
+        return [unquote(segment, errors="strict") for segment in segments]
+    except UnicodeError:
         raise BadRequest("the path is not UTF-8 after percent-decoding", reason="BAD_PATH") from None
 
 
-def _choose(methods: Mapping[str, T], method: str) -> T | None:
-    """Returns what answers a method; HEAD is a GET whose body is left out."""
-    return methods.get(method) or (methods.get("GET") if method == "HEAD" else None) or methods.get("*")
-
-
-def _unmatched(method: str, path: str, allowed: set[str]) -> Error:
-    if not allowed:
-        return NotFound(f"there is nothing at {path[:200]}", reason="ROUTE_NOT_FOUND")
-    return not_allowed(method, path, allowed)
+def _add_heads(node: _Node[T], heads: Callable[[T], bool]) -> None:
+    for routes in (node.ends, node.rest):
+        if "GET" in routes and heads(routes["GET"][1]):
+            routes.setdefault("HEAD", routes["GET"])
+    for below in (*node.literals.values(), *(() if node.any is None else (node.any,))):
+        _add_heads(below, heads)
 
 
 def not_allowed(method: str, path: str, allowed: Iterable[str]) -> Error:
-    """Returns the error of a known path and a method that it does not answer; ``allow`` lists those it does."""
-    methods = ", ".join(sorted(allowed))
+    """Returns the error of a known path and a method that it does not answer; ``allow`` lists those it does.
+
+    OPTIONS is always among them: whoever asks by it is answered with the list.
+    """
+    methods = ", ".join(sorted({*allowed, "OPTIONS"}))
     return ClientError(
-        f"{method} is not allowed at {path[:200]}; allowed: {methods}",
+        f"{method} is not allowed at {path[:_SHOWN]}; allowed: {methods}",
         code=405,
         reason="METHOD_NOT_ALLOWED",
         metadata={"allow": methods},

@@ -16,12 +16,14 @@ from kratos.codec.base import CodecSet
 from kratos.handler import Middleware
 from kratos.service import Service
 from kratos.transport.dispatch import Dispatcher
-from kratos.transport.http.asgi import ASGIFront
+from kratos.transport.http.asgi import HEALTH_PATH, READY_PATH, ASGIFront
 from kratos.transport.http.edge import Edge
+from kratos.transport.http.format import Format
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
 from kratos.transport.http.wsprotocol import WebSocketProtocol
 from kratos.transport.listen import Address, listen
+from kratos.transport.routes import Route
 
 __all__ = ["HTTPServer"]
 
@@ -29,6 +31,7 @@ __all__ = ["HTTPServer"]
 PING_SECONDS: Final = 20.0
 """How often WebSockets are pinged."""
 
+_OWN_PATHS: Final = (HEALTH_PATH, READY_PATH)
 _GRACE_SECONDS = 0.5
 """How long cancelled calls, and then connections with something left to send, have to end."""
 
@@ -47,6 +50,7 @@ class HTTPServer:
         timeout: Seconds for a unary call; None is no limit. A client may ask for less by ``x-request-timeout``.
         limits: What a client may take.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
+        format: How replies look: options of JSON, an envelope, compression.
 
     Raises:
         ValueError: The address is not ``host:port``, or ``heartbeat`` is not positive.
@@ -62,6 +66,7 @@ class HTTPServer:
         timeout: float | None = 10.0,
         limits: Limits | None = None,
         heartbeat: float = 15.0,
+        format: Format | None = None,
     ) -> None:
         if heartbeat <= 0:
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
@@ -72,7 +77,9 @@ class HTTPServer:
         self._timeout = timeout
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
+        self._format = format or Format()
         self._app: ASGIFront | None = None
+        self._edge: Edge | None = None
         self._dispatcher: Dispatcher | None = None
         self._server: _Uvicorn | None = None
         self._socket: socket.socket | None = None
@@ -87,10 +94,13 @@ class HTTPServer:
         dispatcher = Dispatcher(
             (*services, *self._services), (*middleware, *self._middleware), timeout=self._timeout, app=app
         )
+        edge = Edge(dispatcher, self._codecs, format=self._format, max_body=self._limits.max_body)
         self._dispatcher = dispatcher
+        self._edge = edge
         self._app = ASGIFront(
-            Edge(dispatcher, self._codecs),
+            edge,
             max_body=self._limits.max_body,
+            max_upload=self._limits.max_upload,
             heartbeat=self._heartbeat,
             ready=lambda: app.ready,
         )
@@ -112,6 +122,28 @@ class HTTPServer:
     def endpoint(self) -> str:
         """The URL it answers at, with the real port once it has started."""
         return f"http://{self._address.bound(self._socket)}"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What it serves, and the limits that count there; its own paths come last. Nothing before it is mounted."""
+        edge = self._edge
+        if edge is None:
+            return ()
+        served = [
+            Route(
+                operation=target.endpoint.operation,
+                method=method,
+                path=template.text,
+                body=target.binding.body,
+                websocket=target.upgrades,
+                timeout=edge.dispatcher.limit(target.endpoint),
+                max_message=self._limits.max_body,
+            )
+            for method, template, target in edge.table
+            if not target.upgrades or method in ("GET", "*")  # another verb is only told to open a WebSocket
+        ]
+        own = [Route(operation=None, method="GET", path=path) for path in _OWN_PATHS if not edge.serves(path)]
+        return (*served, *own)
 
     @property
     def summary(self) -> str:

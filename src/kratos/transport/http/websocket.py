@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from kratos.codec.raw import RawCodec
 from kratos.errors import ClientClosed, Error, Forbidden
 from kratos.handler import Messages, conceal
 from kratos.transport.http.edge import Edge, Request, Response, Target, reply_headers
@@ -134,13 +135,15 @@ class Socket:
             raise ClientClosed("the client has ended the stream with an error", reason="CLIENT_FAILED")
         query, self._query = self._query, ""
         data: bytes = event["bytes"] if text is None else text.encode("utf-8")
-        return self._binding.build(self._edge.json.codec, data, query, self._values)
+        codec = RawCodec() if self._binding.raw else self._edge.json.codec
+        return self._binding.build(codec, data, query, self._values)
 
     async def _sink(self, reply: Any) -> None:
         data = self._binding.reply.write(self._edge.json, reply)[1]
         try:
             await self._accept()
-            await self._send({"type": "websocket.send", "text": data.decode("utf-8")})
+            content = {"bytes": data} if self._binding.reply.raw else {"text": data.decode("utf-8")}
+            await self._send({"type": "websocket.send", **content})
         except OSError:
             await leave(self._task)
 

@@ -50,7 +50,7 @@ async def test_what_is_sent() -> None:
     async with kinds(serve) as api:
         assert await texts(api, Ping(text="a b", count=2), headers={"x-md-a": "1"}) == [""]
     (request,) = seen
-    assert (request.method, request.raw_path) == ("GET", "/kinds/watch?text=a%20b&count=2")
+    assert (request.method, request.raw_path) == ("GET", "/kinds/watch?count=2&text=a%20b")
     assert request.headers["Accept"] == "text/event-stream"
     assert request.headers["x-md-a"] == "1"
     assert "Content-Type" not in request.headers

@@ -22,6 +22,7 @@ from kratos.handler import Messages
 from kratos.operation import Http, Unary
 from kratos.transport.client import Client
 from kratos.transport.http.client import HTTPClient
+from kratos.transport.http.format import Envelope, Format
 from kratos.transport.http.server import HTTPServer
 
 
@@ -176,3 +177,18 @@ async def test_a_stream_given_up_is_not_half_a_request(api: KindsClient, service
         await until(lambda: bool(service.calls))
     await until(lambda: bool(service.ends))
     assert [type(end) for end in service.ends] == [asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("envelope", [Envelope(), Envelope(code="ret", message="msg", data="body", success=200)])
+async def test_envelopes(service: Noting, envelope: Envelope) -> None:
+    """A client that knows of the envelope does not notice it; streams have none."""
+    server = HTTPServer("127.0.0.1:0", format=Format(envelope=envelope))
+    app = App(name="t", services=[service], servers=[server], shutdown=Shutdown(finish=1, drain=0))
+    async with app, HTTPClient(server.endpoint, envelope=envelope) as connected:
+        api = KindsClient(connected)
+        assert await api.echo(Ping(text="é", count=-3)) == Pong(text="é", count=-3)
+        with pytest.raises(Nope, match="not here") as raised:
+            await api.echo(Ping(text="nope"))
+        assert (raised.value.code, raised.value.metadata) == (404, {"text": "nope"})
+        async with api.watch(Ping(text="a", count=2)) as replies:
+            assert len([reply async for reply in replies]) == 2

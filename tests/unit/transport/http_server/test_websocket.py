@@ -206,7 +206,7 @@ async def test_plain_requests(method: str) -> None:
     async with running() as it:
         answer = await it.ask("/collect/blue", method)
         assert (answer.status, answer.reason, answer.headers["upgrade"]) == (426, "UPGRADE_REQUIRED", "websocket")
-        assert (await it.ask("/collect/blue", "DELETE")).headers["allow"] == "GET, POST"
+        assert (await it.ask("/collect/blue", "DELETE")).headers["allow"] == "GET, OPTIONS, POST"
 
 
 async def test_accept_of_a_quiet_handler() -> None:

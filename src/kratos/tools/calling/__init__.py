@@ -1,0 +1,1 @@
+"""Calls from the command line: which operation is meant, what is sent, what comes back."""

@@ -1,0 +1,148 @@
+"""Makes projects: all of it, or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kratos.tools.codegen.project import Project, generate
+from kratos.tools.failure import USAGE, Failure
+from kratos.tools.scaffold.names import Names
+from kratos.tools.scaffold.template import Template
+from kratos.version import __version__
+
+__all__ = ["OLDEST_PYTHON", "Made", "check", "fill", "make"]
+
+OLDEST_PYTHON: Final = "3.11"
+"""The oldest Python that projects are made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A project that was made.
+
+    Attributes:
+        names: What it is called, and where it is.
+        layout: What it was made from.
+        files: Its files, as paths below its folder.
+    """
+
+    names: Names
+    layout: str
+    files: tuple[str, ...]
+
+
+def check(names: Names) -> None:
+    """Makes sure that there is room for a project.
+
+    Raises:
+        Failure: Something is there already.
+    """
+    if not os.path.lexists(names.root):
+        return
+    if not names.root.is_dir():
+        raise Failure(f"{names.root} is there already, and is no folder", code=USAGE)
+    try:
+        first = next(names.root.iterdir(), None)
+    except OSError as error:
+        raise _cannot(names, error) from error
+    if first is not None:
+        raise Failure(f"{names.root} is not empty: {first.name} is in it. Nothing was changed", code=USAGE)
+
+
+def make(names: Names, template: Template) -> Made:
+    """Makes a project of a template.
+
+    It is put together in a temporary folder beside its place and moved there as a whole: whatever goes wrong before,
+    Ctrl-C included, leaves nothing behind.
+
+    Raises:
+        Failure: It cannot be made; nothing was changed.
+    """
+    check(names)
+    found = template.files()
+    variables = {
+        "name": names.name,
+        "package": names.package,
+        "kratos": __version__,
+        "python": OLDEST_PYTHON,
+        "layout": template.layout,
+    }
+    try:
+        with _workshop(names.root) as folder:
+            files = template.render(found, variables, folder)
+            _move(folder, names)
+    except OSError as error:
+        raise _cannot(names, error) from error
+    return Made(names, template.layout, tuple(files))
+
+
+def fill(made: Made) -> Made:
+    """Generates the code of a project, if it has any to generate.
+
+    Raises:
+        Failure: Its protos or its settings are wrong.
+    """
+    root = made.names.root
+    if not _generates(root / "pyproject.toml"):
+        return made
+    written = [path.relative_to(root).as_posix() for path in generate(Project.load(root)).written]
+    return Made(made.names, made.layout, tuple(sorted({*made.files, *written})))
+
+
+def _generates(path: Path) -> bool:
+    """Tells whether a project has a ``[tool.kratos]`` table, or settings that cannot be read: that has to be told."""
+    try:
+        return "kratos" in tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+
+
+@contextmanager
+def _workshop(target: Path) -> Generator[Path, None, None]:
+    """Yields an empty folder on the disk of the target; what it needs is made, and taken away if it is not used."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    place = target if target.is_dir() else target.parent
+    place.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=place))
+    try:
+        project = folder / "project"
+        project.mkdir()
+        yield project
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # the project is in it
+                parent.rmdir()
+
+
+def _move(folder: Path, names: Names) -> None:
+    """Puts a project into its place; a folder that was there and is empty stays the folder it is."""
+    if not names.root.is_dir():
+        check(names)
+        os.rename(folder, names.root)
+        return
+    moved: list[Path] = []
+    try:
+        for path in sorted(folder.iterdir()):
+            moved.append(path)
+            os.rename(path, names.root / path.name)
+    except BaseException:
+        for path in moved:
+            with suppress(OSError):
+                os.rename(names.root / path.name, path)
+        raise
+
+
+def _cannot(names: Names, error: OSError) -> Failure:
+    where = f" ({error.filename})" if error.filename else ""
+    return Failure(f"cannot make {names.root}: {error.strerror or error}{where}")
