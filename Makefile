@@ -14,7 +14,7 @@ DEVELOP := $(VENV)/.installed-develop
 
 # What an editable install depends on: the generated kratos.wire is part of it.
 SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
-	src/kratos/tools/failure.py src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py
+	src/kratos/tools/failure.py src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py src/kratos/tools/codegen/prototext.py
 
 HELLO := examples/helloworld
 PYTEST := $(PY) -m pytest
@@ -24,26 +24,29 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run generate test test-slow test-all check lint format types arch unit surface golden bench clean
+.PHONY: help run generate test test-slow interop test-all check lint format types arch unit surface golden bench clean
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.13 in front or behind chooses the interpreter; it is $(PYTHON) $(VERSION) now"
 
 run: $(RUNTIME) ## Serve examples/helloworld on HTTP and gRPC, until Ctrl-C
-	$(PY) -m kratos.tools.codegen $(HELLO)
+	$(PY) -m kratos.tools.cli generate $(HELLO)
 	@cd $(HELLO) && exec $(CURDIR)/$(PY) -m helloworld
 
 generate: $(RUNTIME) ## Generate the code of the examples
-	$(PY) -m kratos.tools.codegen $(HELLO)
+	$(PY) -m kratos.tools.cli generate $(HELLO)
 
 test: $(DEVELOP) ## Run the test suite
 	$(PYTEST) -m "not slow and not conformance and not interop"
-	$(PY) -m kratos.tools.codegen $(HELLO)
+	$(PY) -m kratos.tools.cli generate $(HELLO)
 	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
 test-slow: $(DEVELOP) ## Run what takes long: growth over many calls
 	$(PYTEST) -m slow
+
+interop: $(DEVELOP) ## Run the tests against Kratos for Go; needs Go
+	$(PYTEST) -q -m interop tests/interop
 
 test-all: $(DEVELOP) ## Run every test there is, and the coverage gates
 	$(BIN)/coverage erase
@@ -90,7 +93,7 @@ bench: $(DEVELOP) ## Run the benchmarks
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
-	rm -rf src/kratos/wire tests/fixtures tests/.kratos $(HELLO)/.kratos $(HELLO)/helloworld/gen
+	rm -rf src/kratos/wire tests/fixtures tests/.kratos tests/interop/.kratos tests/interop/gen $(HELLO)/.kratos $(HELLO)/helloworld/gen
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY):
