@@ -18,6 +18,8 @@ SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
 
 HELLO := examples/helloworld
 PYTEST := $(PY) -m pytest
+# On every core.
+PARALLEL := -n auto
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -38,7 +40,7 @@ generate: $(RUNTIME) ## Generate the code of the examples
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 
 test: $(DEVELOP) ## Run the test suite
-	$(PYTEST) -m "not slow and not conformance and not interop"
+	$(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop"
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
@@ -75,7 +77,7 @@ arch: $(DEVELOP) ## Check floors, budgets, import weight and public surface
 	$(PYTEST) -q tests/arch
 
 unit: $(DEVELOP) ## Run the unit tests
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q $(PARALLEL) tests/unit
 
 format: $(DEVELOP) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .

@@ -80,7 +80,8 @@ class Plugin:
     def command(self) -> list[str]:
         """Returns how the plugin is run."""
         module, _, function = self.entry.partition(":")
-        return [sys.executable, "-c", f"from {module} import {function} as run; run()"]
+        # -P: buf runs in the project, whose modules must not stand in for ours or the standard library's.
+        return [sys.executable, "-P", "-c", f"from {module} import {function} as run; run()"]
 
     def template(self) -> Mapping[str, object]:
         """Returns the plugin as an entry of ``buf.gen.yaml``."""

@@ -215,7 +215,7 @@ class Rule:
         if field is None:
             return codec.decode(data, self._operation.reply)
         reply: Message = self._operation.reply()
-        if not data:
+        if not data and not self.raw_reply:
             return reply
         if field.message is not None and field.singular:
             assign(reply, field, codec.decode(data, field.message))
