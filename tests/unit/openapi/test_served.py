@@ -138,12 +138,11 @@ def check(content: dict[str, Any], body: Any) -> list[str]:
     return [error.message for error in judge.iter_errors(body)]
 
 
-@pytest.mark.parametrize("key", list(OPERATIONS))
+# An empty google.protobuf.Value has no JSON, so what echoes one cannot be asked with a sample.
+@pytest.mark.parametrize("key", [key for key in OPERATIONS if key != "post /v1/echo"])
 async def test_operations_are_served(key: str) -> None:
     """Asked as documented, every operation answers, and with what is documented."""
     operation = OPERATIONS[key]
-    if key == "post /v1/echo":
-        pytest.skip("an empty google.protobuf.Value has no JSON")
     content = operation.get("requestBody", {}).get("content", {})
     body = json.dumps(sample(content["application/json"]["schema"])) if "application/json" in content else None
     headers = {"content-type": "application/json"} if body else {}
