@@ -75,7 +75,7 @@ def test_generated(project: Path) -> None:
     """Generating again changes nothing: what is committed is what the protos say."""
     before = contents(project / PACKAGE)
     assert "gen/helloworld/v1/greeter_kratos.py" in before
-    run("-m", "kratos.tools.codegen", cwd=project)
+    run("-m", "kratos.tools.cli", "generate", "--force", cwd=project)
     assert contents(project / PACKAGE) == before
 
 
@@ -104,6 +104,7 @@ def test_make(project: Path) -> None:
 
     assert "make docker " in target()
     assert "passed" in target("test")
+    assert "kratos.tools.cli lint" in target("lint")
 
 
 def free_address(ports: tuple[int, ...]) -> str:
@@ -176,6 +177,9 @@ async def test_served(project: Path) -> None:
         assert await asyncio.to_thread(get, f"http://{host}:8000/helloworld/kratos") == {"message": "Hello kratos"}
         said = await asyncio.to_thread(run, "-c", TALK, f"{host}:9000", cwd=project, no_proxy=host)
         assert said == "Hello kratos\n404 {'name': 'nobody'}\n"
+        for target in (f"http://{host}:8000", f"grpc://{host}:9000"):
+            call = ("-m", "kratos.tools.cli", "call", target, "SayHello", '{"name": "kratos"}')
+            assert json.loads(await asyncio.to_thread(run, *call, cwd=project)) == {"message": "Hello kratos"}
         for path in probes(project):
             assert await asyncio.to_thread(get, f"http://{host}:8000{path}")
         process.send_signal(signal.SIGTERM)
