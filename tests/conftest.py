@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 from kratos.tools.codegen.project import Project, generate
 
 FIXTURES = Project(Path(__file__).parent, protos=("protos",), out="fixtures/gen", line_length=120)
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("kratos", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kratos")
 
 
 def pytest_configure() -> None:
