@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Address", "listen"]
+__all__ = ["Address", "Addressed", "listen"]
 
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
@@ -47,6 +47,33 @@ class Address:
         if sock is None or self.port != 0:
             return self
         return Address(self.host, sock.getsockname()[1])
+
+
+class Addressed:
+    """A server that listens on one address.
+
+    Args:
+        address: ``host:port``; port 0 takes a free one.
+
+    Raises:
+        ValueError: It is something else.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = Address.parse(address)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, ``host:port``; may be set before ``start``.
+
+        Raises:
+            ValueError: It is set to something else.
+        """
+        return str(self._address)
+
+    @address.setter
+    def address(self, address: str) -> None:
+        self._address = Address.parse(address)
 
 
 def listen(address: Address) -> socket.socket:

@@ -16,7 +16,7 @@ from kratos.transport.dispatch import Dispatcher
 from kratos.transport.grpc.guard import new_server
 from kratos.transport.grpc.handlers import Handlers, refuse
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
-from kratos.transport.listen import Address, listen
+from kratos.transport.listen import Address, Addressed, listen
 from kratos.transport.routes import Route
 
 __all__ = ["GRPCServer"]
@@ -29,7 +29,7 @@ CLEANUP_SECONDS: Final = 1.0
 FOR_EVER_SECONDS: Final = 1e8
 
 
-class GRPCServer:
+class GRPCServer(Addressed):
     """Serves operations of all four kinds over gRPC.
 
     Args:
@@ -57,7 +57,7 @@ class GRPCServer:
         limits: Limits = DEFAULT_LIMITS,
         keepalive: KeepAlive = DEFAULT_KEEPALIVE,
     ) -> None:
-        self._address = Address.parse(address)
+        super().__init__(address)
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._timeout = timeout
@@ -83,19 +83,6 @@ class GRPCServer:
         )
         self._dispatcher = dispatcher
         self._handlers = Handlers(dispatcher)
-
-    @property
-    def address(self) -> str:
-        """Where it listens, ``host:port``; may be set before ``start``.
-
-        Raises:
-            ValueError: It is set to something else.
-        """
-        return str(self._address)
-
-    @address.setter
-    def address(self, address: str) -> None:
-        self._address = Address.parse(address)
 
     @property
     def endpoint(self) -> str:

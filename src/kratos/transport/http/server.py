@@ -22,7 +22,7 @@ from kratos.transport.http.format import Format
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
 from kratos.transport.http.wsprotocol import WebSocketProtocol
-from kratos.transport.listen import Address, listen
+from kratos.transport.listen import Addressed, listen
 from kratos.transport.routes import Route
 
 __all__ = ["HTTPServer"]
@@ -36,7 +36,7 @@ _GRACE_SECONDS = 0.5
 """How long cancelled calls, and then connections with something left to send, have to end."""
 
 
-class HTTPServer:
+class HTTPServer(Addressed):
     """Serves the HTTP bindings of operations: unary calls, events (SSE) and WebSockets.
 
     It also answers ``/healthz`` (200 while it runs) and ``/readyz`` (200 while the app is ready for calls, else 503),
@@ -70,7 +70,7 @@ class HTTPServer:
     ) -> None:
         if heartbeat <= 0:
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
-        self._address = Address.parse(address)
+        super().__init__(address)
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._codecs = codecs
@@ -104,19 +104,6 @@ class HTTPServer:
             heartbeat=self._heartbeat,
             ready=lambda: app.ready,
         )
-
-    @property
-    def address(self) -> str:
-        """Where it listens, ``host:port``; may be set before ``start``.
-
-        Raises:
-            ValueError: It is set to something else.
-        """
-        return str(self._address)
-
-    @address.setter
-    def address(self, address: str) -> None:
-        self._address = Address.parse(address)
 
     @property
     def endpoint(self) -> str:

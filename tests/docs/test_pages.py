@@ -1,0 +1,19 @@
+"""The Python of the pages in docs runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(("page", "count"), [("http-replies.md", 1), ("openapi.md", 2)])
+def test_blocks_run(page: str, count: int) -> None:
+    """Every block runs by itself, and what it asserts is so."""
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == count
+    for block in blocks:
+        exec(compile(block, page, "exec"), {"__name__": "page"})  # noqa: S102 - our own text
