@@ -20,8 +20,9 @@ _TOOLS: Final = "tools"
 _ALL: Final = "all"  # the others once more
 
 
-def python(version: tuple[int, int, int] = sys.version_info[:3]) -> Iterator[Finding]:
-    """Says whether this Python is supported, and which kratos it runs."""
+def python(version: tuple[int, int, int] | None = None) -> Iterator[Finding]:
+    """Says whether a Python is supported, this one if none is given, and which kratos it runs."""
+    version = version or sys.version_info[:3]
     text = ".".join(map(str, version))
     if version[:2] < _OLDEST:
         yield Finding("bad", "Python", text, "install Python 3.11 or newer")
