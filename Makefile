@@ -34,7 +34,7 @@ help: ## Show what can be made
 
 run: $(RUNTIME) ## Serve examples/helloworld on HTTP and gRPC, until Ctrl-C
 	$(PY) -m kratos.tools.cli generate $(HELLO)
-	@cd $(HELLO) && exec $(CURDIR)/$(PY) -m helloworld
+	@cd $(HELLO) && KRATOS_ENV=development exec $(CURDIR)/$(PY) -m helloworld
 
 generate: $(RUNTIME) ## Generate the code of the examples
 	$(PY) -m kratos.tools.cli generate $(HELLO)

@@ -48,7 +48,10 @@ class Server(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """The URL it answers at, such as ``grpc://10.0.0.7:9000``; the port is real once it has started."""
+        """The URL it answers at, such as ``grpc://10.0.0.7:9000``; the port is real once it has started.
+
+        Empty for one that somebody else runs: it is neither registered nor in the banner.
+        """
         ...
 
     @property
@@ -188,7 +191,7 @@ class App:
             for server in self.servers:
                 self._started.append(server)
                 await server.start()
-            self.info.endpoints = tuple(server.endpoint for server in self.servers)
+            self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
                 await self._registrar.register(self._instance)
@@ -261,7 +264,7 @@ class App:
     def _banner(self) -> str:
         title = f"{self.info.name} {self.info.version}".rstrip()
         lines = [f"{title} (kratos {__version__})"]
-        lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self.servers]
+        lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self.servers if server.endpoint]
         return "\n".join([*lines, *self._try_it(), "  stop: Ctrl-C"])
 
     def _try_it(self) -> list[str]:

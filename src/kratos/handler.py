@@ -163,7 +163,8 @@ def _bound(middleware: Iterable[Middleware], operation: AnyOperation) -> Iterabl
 Where: TypeAlias = str | re.Pattern[str] | Callable[[AnyOperation], bool]
 """Which operations: a name, a prefix that ends in ``*``, a pattern for the whole name, or a predicate.
 
-Names are ``/package.Service/Method``; the leading slash may be left out.
+Names are ``/package.Service/Method``, of which the leading slash may be left out; routes beside the contract are
+called ``HTTP GET /path``.
 """
 
 
@@ -214,10 +215,10 @@ class _Only:
 
 def _predicate(rule: Where) -> Callable[[AnyOperation], bool]:
     if isinstance(rule, str):
-        name = rule if rule.startswith(("/", "*")) else f"/{rule}"
+        name = rule.removeprefix("/")
         if name.endswith("*"):
-            return lambda operation: operation.name.startswith(name[:-1])
-        return lambda operation: operation.name == name
+            return lambda operation: operation.name.removeprefix("/").startswith(name[:-1])
+        return lambda operation: operation.name.removeprefix("/") == name
     if isinstance(rule, re.Pattern):
         return lambda operation: rule.fullmatch(operation.name) is not None
     if callable(rule):

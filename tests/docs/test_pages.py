@@ -10,10 +10,11 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize(("page", "count"), [("http-replies.md", 1), ("openapi.md", 2)])
+@pytest.mark.parametrize(("page", "count"), [("http-beside.md", 3), ("http-replies.md", 1), ("openapi.md", 2)])
 def test_blocks_run(page: str, count: int) -> None:
-    """Every block runs by itself, and what it asserts is so."""
+    """The blocks run, from the top of the page to its end, and what they assert is so."""
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == count
+    names = {"__name__": "page"}
     for block in blocks:
-        exec(compile(block, page, "exec"), {"__name__": "page"})  # noqa: S102 - our own text
+        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own text

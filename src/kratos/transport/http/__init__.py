@@ -11,9 +11,22 @@ if TYPE_CHECKING:
     from kratos.transport.http.client import HTTPClient
     from kratos.transport.http.format import Envelope, Format
     from kratos.transport.http.limits import Limits
+    from kratos.transport.http.mounts import mount
+    from kratos.transport.http.raw import HTTPRequest, handle, request_of
     from kratos.transport.http.server import HTTPServer
 
-__all__ = ["Envelope", "Format", "HTTPChannel", "HTTPClient", "HTTPServer", "Limits"]
+__all__ = [
+    "Envelope",
+    "Format",
+    "HTTPChannel",
+    "HTTPClient",
+    "HTTPRequest",
+    "HTTPServer",
+    "Limits",
+    "handle",
+    "mount",
+    "request_of",
+]
 
 __getattr__ = lazy(
     __name__,
@@ -22,7 +35,11 @@ __getattr__ = lazy(
         "Format": "format",
         "HTTPChannel": "channel",
         "HTTPClient": "client",
+        "HTTPRequest": "raw",
         "HTTPServer": "server",
         "Limits": "limits",
+        "handle": "raw",
+        "mount": "mounts",
+        "request_of": "raw",
     },
 )

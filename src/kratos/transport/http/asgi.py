@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -18,12 +19,14 @@ from kratos.errors import BadRequest, ClientClosed, ClientError, Error
 from kratos.handler import Messages
 from kratos.transport.http.edge import BODILESS, Edge, Header, Request, Response, Target
 from kratos.transport.http.events import EventStream
+from kratos.transport.http.mounts import pass_on
+from kratos.transport.http.own import OwnPages
 from kratos.transport.http.problem import stopping
 from kratos.transport.http.route import Match
 from kratos.transport.http.upload import Upload
 from kratos.transport.http.websocket import Socket, refuse
 
-__all__ = ["CANCELS", "HEALTH_PATH", "READY_PATH", "ASGIFront"]
+__all__ = ["CANCELS", "ASGIFront"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,11 +34,6 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CANCELS: Final = "kratos.cancels"
 """The extension of a server that cancels the task of a request whose connection is lost."""
-
-HEALTH_PATH: Final = "/healthz"
-"""Answers 200 while the server runs, unless a service has this path."""
-READY_PATH: Final = "/readyz"
-"""Answers 200 while the app is ready for calls, else 503, unless a service has this path."""
 
 _IN_PATHS: Final = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand in a path
 _CLOSE: Final[Header] = (b"connection", b"close")
@@ -49,7 +47,7 @@ class ASGIFront:
         max_body: The largest request body, in bytes; a larger one is answered with 413.
         max_upload: The same for a body that is read as it comes.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
-        ready: What ``/readyz`` asks.
+        own: What it answers where no service has a path.
     """
 
     def __init__(
@@ -59,10 +57,10 @@ class ASGIFront:
         max_body: int,
         max_upload: int = 1024**3,
         heartbeat: float = 15.0,
-        ready: Callable[[], bool] = lambda: True,
+        own: OwnPages | None = None,
     ) -> None:
         self._max_upload = max_upload
-        self._ready = ready
+        self._own = own or OwnPages()
         self._edge = edge
         self._max_body = max_body
         self._heartbeat = heartbeat
@@ -83,36 +81,39 @@ class ASGIFront:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _request(scope, scope["method"])
+        body: bytes | None = None
         try:
             match = self._edge.match(request)
-            if match.target.uploads and request.method not in ("GET", "HEAD"):
-                await self._upload(request, match, receive, send)
-                return
-            if match.target.upgrades:
-                raise ClientError(
-                    f"{match.target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED"
-                )
-            body = await self._read(request, receive)
+            target = match.target
+            uploads = target.uploads and request.method not in ("GET", "HEAD")
+            if not uploads and not target.passes:
+                if target.upgrades:
+                    raise ClientError(
+                        f"{target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED"
+                    )
+                body = await self._read(request, receive)
         except ClientClosed:
             return  # nobody is there to answer
         except Error as error:
             await _respond(send, request, self._refuse(request, error))
             return
-        if match.target.streams:
-
-            async def respond(response: Response) -> None:
-                await _respond(send, request, response)
-
+        if body is None and uploads:
+            await self._upload(request, match, receive, send)
+        elif body is None:
+            respond = partial(_respond, send, request)
+            await pass_on(self._edge, request, match, scope=scope, receive=receive, send=send, refuse=respond)
+        elif target.streams:
+            respond = partial(_respond, send, request)
             stream = EventStream(self._edge, request, match, respond=respond, send=send, heartbeat=self._heartbeat)
             await (stream.run(body) if CANCELS in scope.get("extensions", ()) else _watched(stream.run(body), receive))
-            return
-        try:
-            response = await self._edge.answer(request, match, body)
-        except asyncio.CancelledError:
-            # Reaches the client where it is the server that ends the call.
-            await _respond(send, request, self._edge.refuse(stopping()))
-            raise
-        await _respond(send, request, response)
+        else:
+            try:
+                response = await self._edge.answer(request, match, body)
+            except asyncio.CancelledError:
+                # Reaches the client where it is the server that ends the call.
+                await _respond(send, request, self._edge.refuse(stopping()))
+                raise
+            await _respond(send, request, response)
 
     async def _upload(self, request: Request, match: Match[Target], receive: Receive, send: Send) -> None:
         headers = dict(request.headers)
@@ -143,18 +144,27 @@ class ASGIFront:
         await _respond(send, request, response)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()  # "websocket.connect", always
+        connect = await receive()  # "websocket.connect", always
         request = _request(scope, "GET")
         plain = "websocket.http.response" in scope.get("extensions", ())
         try:
             match = self._edge.match(request)
-            if not match.target.upgrades:
+            if not match.target.upgrades and not match.target.passes:
                 raise BadRequest(f"{match.target} is served by plain HTTP, not on WebSockets", reason="NO_WEBSOCKET")
         except Error as error:
             with suppress(OSError):
                 await refuse(send, self._edge.refuse(error), plain=plain)
             return
-        await Socket(self._edge, request, match, receive=receive, send=send, plain=plain).run()
+        if not match.target.passes:
+            await Socket(self._edge, request, match, receive=receive, send=send, plain=plain).run()
+            return
+        turn_down = partial(refuse, send, plain=plain)
+        again = _again(connect, receive)
+        try:
+            await pass_on(self._edge, request, match, scope=scope, receive=again, send=send, refuse=turn_down)
+        except Error:
+            with suppress(OSError):
+                await send({"type": "websocket.close", "code": 1011, "reason": ""})
 
     async def _read(self, request: Request, receive: Receive) -> bytes:
         """Returns the request body.
@@ -185,10 +195,9 @@ class ASGIFront:
     def _refuse(self, request: Request, error: Error) -> Response:
         """Returns the response to a request that is for no operation, or cannot be read to its end."""
         if error.code == 404 and request.method in ("GET", "HEAD"):
-            if request.path == HEALTH_PATH:
-                return _OK
-            if request.path == READY_PATH:
-                return _OK if self._ready() else _NOT_READY
+            page = self._own.get(request.path)
+            if page is not None:
+                return page
         if error.code == 405 and request.method == "OPTIONS":
             return Response(204, [(b"allow", error.metadata["allow"].encode("latin-1"))], b"")
         response = self._edge.refuse(error)
@@ -197,15 +206,22 @@ class ASGIFront:
         return response
 
 
-_JSON: Final[Header] = (b"content-type", b"application/json")
-_OK = Response(200, [_JSON], b'{"status":"ok"}')
-_NOT_READY = Response(503, [_JSON], b'{"status":"not ready"}')
+def _again(event: MutableMapping[str, Any], receive: Receive) -> Receive:
+    """Returns what gives an event that has been received once more, and then what follows."""
+    events = [event]
+
+    async def receive_again() -> MutableMapping[str, Any]:
+        return events.pop() if events else await receive()
+
+    return receive_again
 
 
 def _request(scope: Scope, method: str) -> Request:
     raw_path: bytes | None = scope.get("raw_path")
     # Servers that give no raw path have decoded it already; an escaped slash is lost there.
     path = quote(scope["path"], safe=_IN_PATHS) if raw_path is None else raw_path.decode("latin-1").partition("?")[0]
+    if scope.get("root_path"):  # another application has us below a prefix
+        path = path.removeprefix(quote(scope["root_path"].rstrip("/"), safe=_IN_PATHS)) or "/"
     client = scope.get("client")
     return Request(
         method=method,

@@ -8,7 +8,7 @@ unsets the one that was there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kratos.codec.base import Codec
 from kratos.codec.formwalk import split
@@ -18,9 +18,9 @@ from kratos.transport.http.body import ReplyBody, RequestBody
 from kratos.transport.http.patch import Patch
 from kratos.transport.http.plan import Plan
 
-__all__ = ["Binding"]
+__all__ = ["MAX_PARAMETERS", "Binding"]
 
-_MAX_PARAMETERS = 1000
+MAX_PARAMETERS: Final = 1000
 """More query parameters than any honest request has."""
 
 
@@ -76,8 +76,8 @@ class Binding:
         """
         message = self._body.read(codec, body) if self._body is not None and codec is not None else self._request()
         if query and self._reads_query:
-            self._form.read(message, split(query, _MAX_PARAMETERS, "the query"), "query parameter")
-        for bound, text in zip(self._variables, values, strict=True):
+            self._form.read(message, split(query, MAX_PARAMETERS, "the query"), "query parameter")
+        for bound, text in zip(self._variables, values, strict=False):  # those of a raw route are its handler's
             try:
                 bound.place.put(message, bound.place.read(text))
             except ValueError as reason:

@@ -24,9 +24,11 @@ from kratos.transport.deadline import parse_timeout
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.http.bind import Binding
 from kratos.transport.http.compression import compress, inflate
+from kratos.transport.http.extra import Mounted, Raw
 from kratos.transport.http.format import Envelope, Format, wrapping
 from kratos.transport.http.problem import to_status
 from kratos.transport.http.ranges import wanted
+from kratos.transport.http.raw import RawBinding
 from kratos.transport.http.route import Match, Router, Template
 
 __all__ = ["Edge", "Header", "Request", "Response", "Target", "reply_headers"]
@@ -100,6 +102,11 @@ class Target:
         """Whether its streamed request may be the body of an ordinary one."""
         return self.binding.raw and self.upgrades and not self.endpoint.operation.server_streams
 
+    @property
+    def passes(self) -> bool:
+        """Whether a mounted application answers, whatever is asked."""
+        return isinstance(self.endpoint.operation, Mounted)
+
     def __str__(self) -> str:
         return self.endpoint.operation.name
 
@@ -114,6 +121,7 @@ class Edge:
         max_body: The most bytes that a compressed request body may become.
 
     Attributes:
+        codecs: The encodings it speaks, with the options of JSON that replies have.
         table: Method, path template and target of each route.
         router: Finds a route by method and path.
 
@@ -134,7 +142,7 @@ class Edge:
         if format.json != JsonOptions():
             json = json.with_options(format.json) if isinstance(json, JsonCodec) else JsonCodec(format.json)
             codecs = codecs.with_(json)
-        self._codecs = codecs
+        self.codecs = codecs
         self._types = {
             name: (b"content-type", name.encode("ascii")) for codec in codecs for name in codec.content_types
         }
@@ -174,8 +182,9 @@ class Edge:
             match: What it is for.
             sink: Where streamed replies go.
         """
+        target = match.target
         call = Call(
-            match.target.endpoint.operation,
+            target.endpoint.operation,
             kind="http",
             side="server",
             peer=request.peer,
@@ -189,6 +198,10 @@ class Edge:
                 call.shorten(parse_timeout(timeout), "client")
             except Error as rejected:
                 call.rejected = rejected
+        if isinstance(target.binding, RawBinding):
+            target.binding.keep(
+                call, method=request.method, path=request.path, query=request.query, values=match.values
+            )
         return call
 
     def read(self, call: Call, request: Request, match: Match[Target], body: bytes) -> Any:
@@ -210,7 +223,7 @@ class Edge:
 
     def negotiate(self, call: Call) -> Negotiated:
         """Returns what a reply is written in."""
-        return self._codecs.for_reply(call.headers.get("accept")) or self._default
+        return self.codecs.for_reply(call.headers.get("accept")) or self._default
 
     async def answer(
         self,
@@ -281,11 +294,11 @@ class Edge:
         content_type = headers.get("content-type")
         if raw:
             return RawCodec(content_type or "")
-        codec = self._codecs.for_request(content_type)
+        codec = self.codecs.for_request(content_type)
         if codec is None:
             named = "no Content-Type" if content_type is None else f"Content-Type {content_type[:100]}"
             raise ClientError(
-                f"{named}: this server reads {', '.join(codec.content_types[0] for codec in self._codecs)}",
+                f"{named}: this server reads {', '.join(codec.content_types[0] for codec in self.codecs)}",
                 code=415,
                 reason="UNSUPPORTED_MEDIA_TYPE",
             )
@@ -299,7 +312,8 @@ def _routes(dispatcher: Dispatcher, envelope: Envelope | None) -> Iterable[tuple
         operation = endpoint.operation
         opened: set[str] = set()
         for http in operation.http:
-            target = Target(endpoint, Binding(operation, http), wrapping(envelope, operation))
+            binding = RawBinding(operation, http) if isinstance(operation, Raw) else Binding(operation, http)
+            target = Target(endpoint, binding, wrapping(envelope, operation))
             template = target.binding.template
             yield http.method, template, target
             # A WebSocket begins with GET, whatever the rule says; the rule's own verb is told to upgrade.

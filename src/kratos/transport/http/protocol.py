@@ -304,8 +304,8 @@ class HTTPProtocol(HttpToolsProtocol):
         """Answers one request; whatever ends it, nothing is left to uvicorn's own 500 and traceback."""
         try:
             await app(cycle.scope, cycle.receive, cycle.send)
-        except asyncio.CancelledError:
-            pass  # the client has left, or time to stop is up
+        except (asyncio.CancelledError, Error):
+            pass  # the client has left, time to stop is up, or a call has failed half-way and has said so in the log
         except Exception:
             logger.exception("a request failed outside of any call")
         finally:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Generator, Iterable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import uvicorn
 
@@ -14,12 +14,17 @@ from kratos.call import AppInfo
 from kratos.codec import DEFAULT_CODECS
 from kratos.codec.base import CodecSet
 from kratos.handler import Middleware
+from kratos.openapi.describe import Info, document
 from kratos.service import Service
+from kratos.transport.development import in_development
 from kratos.transport.dispatch import Dispatcher
-from kratos.transport.http.asgi import HEALTH_PATH, READY_PATH, ASGIFront
+from kratos.transport.http.asgi import ASGIFront
 from kratos.transport.http.edge import Edge
+from kratos.transport.http.extra import Extra, offered
 from kratos.transport.http.format import Format
 from kratos.transport.http.limits import Limits
+from kratos.transport.http.mounts import Lifespans, Mount
+from kratos.transport.http.own import DOCS_PATH, OwnPages
 from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
 from kratos.transport.http.wsprotocol import WebSocketProtocol
 from kratos.transport.listen import Addressed, listen
@@ -31,7 +36,6 @@ __all__ = ["HTTPServer"]
 PING_SECONDS: Final = 20.0
 """How often WebSockets are pinged."""
 
-_OWN_PATHS: Final = (HEALTH_PATH, READY_PATH)
 _GRACE_SECONDS = 0.5
 """How long cancelled calls, and then connections with something left to send, have to end."""
 
@@ -40,10 +44,10 @@ class HTTPServer(Addressed):
     """Serves the HTTP bindings of operations: unary calls, events (SSE) and WebSockets.
 
     It also answers ``/healthz`` (200 while it runs) and ``/readyz`` (200 while the app is ready for calls, else 503),
-    unless a service has these paths.
+    and in development (``KRATOS_ENV=development``) ``/openapi.json`` and ``/docs``, unless a service has these paths.
 
     Args:
-        address: ``host:port``; port 0 takes a free one.
+        address: ``host:port``; port 0 takes a free one. None: another server answers, with ``asgi``.
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
         codecs: The encodings it speaks; the first one is the default. Streams are always JSON.
@@ -51,6 +55,8 @@ class HTTPServer(Addressed):
         limits: What a client may take.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
         format: How replies look: options of JSON, an envelope, compression.
+        routes: What it serves beside the contract: raw routes (``handle``) and ASGI applications (``mount``).
+        threads: How many plain ``def`` methods may run at a time.
 
     Raises:
         ValueError: The address is not ``host:port``, or ``heartbeat`` is not positive.
@@ -58,7 +64,7 @@ class HTTPServer(Addressed):
 
     def __init__(
         self,
-        address: str = "127.0.0.1:8000",
+        address: str | None = "127.0.0.1:8000",
         *,
         services: Iterable[Service] = (),
         middleware: Iterable[Middleware] = (),
@@ -67,10 +73,13 @@ class HTTPServer(Addressed):
         limits: Limits | None = None,
         heartbeat: float = 15.0,
         format: Format | None = None,
+        routes: Iterable[Extra] = (),
+        threads: int = 40,
     ) -> None:
         if heartbeat <= 0:
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
-        super().__init__(address)
+        super().__init__(address or "127.0.0.1:0")
+        self._listens = address is not None
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._codecs = codecs
@@ -78,6 +87,12 @@ class HTTPServer(Addressed):
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
         self._format = format or Format()
+        self._extras = tuple(routes)
+        self._threads = threads
+        self._lifespans = Lifespans([extra for extra in self._extras if isinstance(extra, Mount)])
+        self._own = OwnPages()
+        self._served: tuple[Service, ...] = ()
+        self._info = AppInfo()
         self._app: ASGIFront | None = None
         self._edge: Edge | None = None
         self._dispatcher: Dispatcher | None = None
@@ -91,23 +106,62 @@ class HTTPServer(Addressed):
         Raises:
             ValueError: A route cannot be served; the message names it.
         """
+        served = (*services, *self._services)
         dispatcher = Dispatcher(
-            (*services, *self._services), (*middleware, *self._middleware), timeout=self._timeout, app=app
+            (*served, offered(self._extras)),
+            (*middleware, *self._middleware),
+            timeout=self._timeout,
+            threads=self._threads,
+            app=app,
         )
         edge = Edge(dispatcher, self._codecs, format=self._format, max_body=self._limits.max_body)
         self._dispatcher = dispatcher
         self._edge = edge
+        self._served = served
+        self._info = app
+        self._own = OwnPages(ready=lambda: app.ready, document=self.document if in_development() else None)
         self._app = ASGIFront(
             edge,
             max_body=self._limits.max_body,
             max_upload=self._limits.max_upload,
             heartbeat=self._heartbeat,
-            ready=lambda: app.ready,
+            own=self._own,
         )
 
     @property
+    def asgi(self) -> ASGIFront:
+        """The ASGI application, for another server to run or for another application to mount.
+
+        Limits on headers, time and connections are then that server's business. Hooks and registration begin and end
+        with ``async with app``, which belongs into the lifespan of the other application.
+
+        Raises:
+            RuntimeError: It was not mounted.
+        """
+        if self._app is None:
+            raise RuntimeError("the server is in no App yet: App(servers=[server]) comes first")
+        return self._app
+
+    def document(self, *, exact: bool = False) -> dict[str, Any]:
+        """Returns the OpenAPI document of what it serves by the contract, as its own settings have it.
+
+        Args:
+            exact: Describe every value that can be on the wire, for tools that check bytes.
+
+        Raises:
+            RuntimeError: It was not mounted.
+        """
+        if self._edge is None:
+            raise RuntimeError("the server is in no App yet: App(servers=[server]) comes first")
+        info = Info(self._info.name or "API", self._info.version)
+        codecs = self._edge.codecs
+        return document(self._served, info=info, codecs=codecs, envelope=self._format.envelope, exact=exact)
+
+    @property
     def endpoint(self) -> str:
-        """The URL it answers at, with the real port once it has started."""
+        """The URL it answers at, with the real port once it has started; empty if another server answers."""
+        if not self._listens:
+            return ""
         return f"http://{self._address.bound(self._socket)}"
 
     @property
@@ -129,13 +183,14 @@ class HTTPServer(Addressed):
             for method, template, target in edge.table
             if not target.upgrades or method in ("GET", "*")  # another verb is only told to open a WebSocket
         ]
-        own = [Route(operation=None, method="GET", path=path) for path in _OWN_PATHS if not edge.serves(path)]
+        own = [Route(operation=None, method="GET", path=path) for path in self._own.paths if not edge.serves(path)]
         return (*served, *own)
 
     @property
     def summary(self) -> str:
-        """The time limit, for the banner."""
-        return "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+        """The time limit and the page to try calls on, for the banner."""
+        limit = "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+        return f"{limit}, docs at {DOCS_PATH}" if DOCS_PATH in self._own.paths else limit
 
     async def start(self) -> None:
         """Listens; returns as soon as connections are accepted.
@@ -146,6 +201,9 @@ class HTTPServer(Addressed):
         """
         if self._app is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
+        await self._lifespans.start()
+        if not self._listens:
+            return
         config = ServerConfig(
             self._app,
             http=HTTPProtocol,
@@ -178,9 +236,14 @@ class HTTPServer(Addressed):
         more. None waits for as long as it takes.
         """
         server, clockwork = self._server, self._clockwork
-        if server is None or clockwork is None:
-            return
         self._server = self._clockwork = None
+        if server is not None and clockwork is not None:
+            await self._drain(server, clockwork, timeout)
+        await self._lifespans.stop()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+
+    async def _drain(self, server: _Uvicorn, clockwork: asyncio.Task[None], timeout: float | None) -> None:
         for listener in server.servers:
             listener.close()
         if self._socket is not None:
@@ -188,8 +251,6 @@ class HTTPServer(Addressed):
         await server.drain(timeout)
         clockwork.cancel()
         await asyncio.wait([clockwork])
-        if self._dispatcher is not None:
-            self._dispatcher.close()
 
 
 class _Uvicorn(uvicorn.Server):
