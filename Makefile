@@ -26,7 +26,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run generate test test-slow interop test-all check lint format types arch unit surface golden bench clean
+.PHONY: help run generate test test-slow interop browser test-all check lint format types arch unit surface golden bench clean
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ generate: $(RUNTIME) ## Generate the code of the examples
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 
 test: $(DEVELOP) ## Run the test suite
-	$(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop"
+	$(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop and not browser"
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
@@ -49,6 +49,9 @@ test-slow: $(DEVELOP) ## Run what takes long: growth over many calls
 
 interop: $(DEVELOP) ## Run the tests against Kratos for Go; needs Go
 	$(PYTEST) -q -m interop tests/interop
+
+browser: $(DEVELOP) ## Run the tests in a browser; needs Chromium
+	$(PYTEST) -q -m browser tests/browser
 
 test-all: $(DEVELOP) ## Run every test there is, and the coverage gates
 	$(BIN)/coverage erase

@@ -63,7 +63,9 @@ class OwnPages:
         if self._document is None or not path.startswith((OPENAPI_PATH, DOCS_PATH)):
             return None
         if self._docs is None:
-            self._docs = Docs(self._document(), page=DOCS_PATH, source=OPENAPI_PATH)
+            # Calls go where the document comes from: below a prefix, if that is where we are.
+            found = {**self._document(), "servers": [{"url": ".", "description": "this server"}]}
+            self._docs = Docs(found, page=DOCS_PATH, source=OPENAPI_PATH)
         page = self._docs.get(path)
         if page is None:
             return None
