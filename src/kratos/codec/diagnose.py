@@ -105,15 +105,18 @@ class Diagnosis:
         self._unknown = unknown
         self._checks = 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether it has given up before the end."""
+        return self._checks > MAX_CHECKS
+
     def problems(self, value: JsonValue, type_: type[Message], path: str = "") -> Iterator[Problem]:
         """Yields what keeps ``value`` from being a message of that type, in the order of the body."""
         known = shape(type_)
         if known.well_known == "Any":
             yield from self._any(value, path)
         elif known.well_known is not None:
-            if not _readable(value, type_):
-                expected = _WELL_KNOWN.get(known.well_known) or _EXPECTED[known.fields[0].kind]
-                yield _problem(path, expected, value)
+            yield from self._well_known(value, known, path)
         elif isinstance(value, dict):
             yield from self._members(value, known, path)
         else:
@@ -162,6 +165,33 @@ class Diagnosis:
         elif not _readable(value, _JUDGES[field.kind]):
             yield _problem(path, _EXPECTED[field.kind], value)
 
+    def _well_known(self, value: JsonValue, known: Shape, path: str) -> Iterator[Problem]:
+        if known.well_known in ("ListValue", "Struct", "Value"):
+            found = False
+            for problem in self._endless(value, path):
+                found = True
+                yield problem
+            if found:
+                return
+        if known.well_known is not None and not _readable(value, known.type):
+            yield _problem(path, _WELL_KNOWN.get(known.well_known) or _EXPECTED[known.fields[0].kind], value)
+
+    def _endless(self, value: JsonValue, path: str) -> Iterator[Problem]:
+        """Yields the numbers in a value of any form that are none of JSON's: nobody could write them back."""
+        self._checks += 1
+        if isinstance(value, dict):
+            for key, element in value.items():
+                if self.exhausted:
+                    return
+                yield from self._endless(element, f"{path}[{json.dumps(key[:MAX_FOUND], ensure_ascii=False)}]")
+        elif isinstance(value, list):
+            for index, element in enumerate(value):
+                if self.exhausted:
+                    return
+                yield from self._endless(element, f"{path}[{index}]")
+        elif isinstance(value, int | float) and not _finite(value):
+            yield _problem(path, _EXPECTED["double"], value)
+
     def _any(self, value: JsonValue, path: str) -> Iterator[Problem]:
         if not isinstance(value, dict):
             yield _problem(path, 'an object with "@type"', value)
@@ -171,6 +201,13 @@ class Diagnosis:
                 yield _problem(join(path, ANY_TYPE), "the name of a type known here", value.get(ANY_TYPE))
             else:
                 yield from self.problems(inside[1], inside[0], path)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer
+        return False
 
 
 def _readable(value: JsonValue, type_: type[Message]) -> bool:

@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeVar, cast
 from urllib.parse import quote_plus
 
 from kratos.codec.formwalk import Form, split
-from kratos.codec.messages import Message, is_message
+from kratos.codec.messages import Message, blank, is_message
 
 __all__ = ["FormCodec"]
 
@@ -48,7 +48,7 @@ class FormCodec:
 
     def decode(self, data: bytes, into: type[M], /) -> M:
         """Reads a message; see ``Codec.decode``. The error's metadata holds ``field``, the name as it came."""
-        message = into()
+        message = into() if data else blank(into)()
         if not is_message(message):
             raise TypeError(f"the form codec reads protobuf-py messages, not {into.__name__}")
         pairs = split(data.decode("latin-1"), _MAX_FIELDS, "the body")

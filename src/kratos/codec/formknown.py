@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from protobuf import message_from_json_value
 
@@ -111,9 +111,25 @@ def _json(expected: str, type_: type[Message], text: str) -> Message:
 
 def _json_or_text(type_: type[Message], text: str) -> Message:
     try:
-        return _json("JSON", type_, text)
+        return _json("a JSON value that a message can hold", type_, text)
     except ValueError:
+        if _is_json(text):
+            raise
         return message_from_json_value(type_, text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_constant)
+    except ValueError:
+        return False
+    except RecursionError:
+        pass
+    return True
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def _mask(type_: type[Message], text: str) -> Message:

@@ -58,6 +58,8 @@ def reader_of(field: Field) -> Reader | None:
         return (
             known_reader(field.message) if inner is None else partial(_wrap, field.message, inner, _scalar(inner.kind))
         )
+    if field.finite:
+        return _finite
     return partial(_enum, field.enum) if field.enum is not None else _scalar(field.kind)
 
 
@@ -72,6 +74,8 @@ def writer_of(field: Field) -> Writer | None:
         if inner is not None:
             return partial(_unwrap, inner, _WRITERS.get(inner.kind, str))
         return None if field.takes_null and field.singular else known_writer(field.message)
+    if field.finite:
+        return _finite_text
     return partial(_enum_text, field.enum) if field.enum is not None else _WRITERS.get(field.kind, str)
 
 
@@ -131,6 +135,13 @@ def _double(text: str) -> float:
     return value
 
 
+def _finite(text: str) -> float:
+    value = _double(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected a number within the range of double, not {text[:_SHOWN]!r}")
+    return value
+
+
 def _float(text: str) -> float:
     value = _double(text)
     try:
@@ -174,6 +185,12 @@ def _number_text(value: Any) -> str:
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     return "NaN" if math.isnan(value) else repr(float(value))
+
+
+def _finite_text(value: Any) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"JSON has no form for {value}")
+    return _number_text(value)
 
 
 def _bytes_text(value: Any) -> str:

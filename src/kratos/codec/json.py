@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import islice
 from typing import TypeVar, cast
 
-from kratos.codec.diagnose import DECODE_ERRORS, MAX_PROBLEMS, report
+from kratos.codec.diagnose import DECODE_ERRORS, report
 from kratos.codec.jsontext import HARMLESS, check_depth, parse, syntax_error
 from kratos.codec.jsonvalues import JsonOptions, JsonValues
-from kratos.codec.jsonwalk import Doubts, Problem, may_clash, prune
-from kratos.codec.messages import Message, Registry
+from kratos.codec.jsonwalk import Doubts, Problem, may_clash, may_exceed, prune
+from kratos.codec.messages import Message, Registry, blank
 
 __all__ = ["JsonCodec", "JsonOptions"]
 
 M = TypeVar("M")
 
 # Stands for a type that has not come by yet: whatever is not None has to be looked at.
-_UNKNOWN = Doubts((), integer_keys=False)
+_UNKNOWN = Doubts()
 
 
 class JsonCodec:
     """Protobuf JSON, as Kratos' ``protojson`` codec.
 
     64-bit integers are strings on the way out, strings or numbers on the way in. Unknown keys are ignored, an unknown
-    enum name is refused with its place, an unknown enum number is kept. Of a key that comes twice the last one counts;
-    two members of one oneof are refused. An empty body is an empty message.
+    enum name is refused with its place, an unknown enum number within int32 is kept. A ``google.protobuf.Value`` holds
+    no infinity, which JSON could not write back. Of a key that comes twice the last one counts; two members of one
+    oneof are refused. An empty body is an empty message, and a Value that is null.
 
     Args:
         options: How messages look.
@@ -78,7 +78,7 @@ class JsonCodec:
         if read is None:
             raise TypeError(f"the json codec reads protobuf-py messages, not {into.__name__}")
         if not data:
-            return into()
+            return blank(into)()
         if len(data) > HARMLESS:
             check_depth(data, HARMLESS)
         broken: json.JSONDecodeError | None = None
@@ -100,7 +100,7 @@ class JsonCodec:
         return self._values.load(value, into)
 
     def _audit(self, message: object, data: bytes) -> None:
-        """Refuses what the native decoder should have: oneofs that are set twice, integer keys out of range."""
+        """Refuses what the native decoder should have: oneofs that are set twice, numbers out of range."""
         type_ = cast("type[Message]", type(message))
         doubts = self._doubts[type_] = self._values.doubts(type_)
         if doubts is None:
@@ -108,8 +108,7 @@ class JsonCodec:
         problems: list[Problem] = []
         if may_clash(data, doubts.oneofs):
             problems += prune(parse(data), type_, self._registry, drop=False)
-        if doubts.integer_keys:
-            found = self._values.misfits(cast("Message", message), lambda: parse(data))
-            problems += islice(found, MAX_PROBLEMS + 1)
+        if may_exceed(data, doubts):
+            problems += self._values.misfits(cast("Message", message), lambda: parse(data))
         if problems:
             raise report(problems)

@@ -6,7 +6,8 @@ the words for what is wrong are found here, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, TypeVar, cast
@@ -21,6 +22,9 @@ from kratos.codec.messages import Message, Registry, full_name, is_message
 __all__ = ["JsonOptions", "JsonValues"]
 
 M = TypeVar("M")
+
+# The number_value of a google.protobuf.Value in the binary form: an infinity or NaN.
+_ENDLESS = re.compile(rb"\x11.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,8 @@ class JsonValues:
                     refused = str(error)
                 else:
                     doubts = self.doubts(type_)
-                    if doubts is not None and doubts.integer_keys:
-                        problems += islice(self.misfits(message, lambda: value), MAX_PROBLEMS + 1)
+                    if doubts is not None and doubts.numbers:
+                        problems += self.misfits(message, lambda: value)
                     misfit = bool(problems)
                     if not misfit:
                         return cast("M", message)
@@ -130,11 +134,20 @@ class JsonValues:
             self._doubts[type_] = doubts_about(type_, self.registry)
         return self._doubts[type_]
 
-    def misfits(self, message: Message, value: Callable[[], JsonValue]) -> Iterator[Problem]:
-        """Yields the integer keys that are out of range, found in ``value()``; writing checks what reading did not."""
+    def misfits(self, message: Message, value: Callable[[], JsonValue]) -> list[Problem]:
+        """Returns the numbers out of range, found in ``value()``; writing checks what reading did not."""
+        beyond = False
         try:
-            message.to_binary()
+            written = message.to_binary()
         except OverflowError:
-            yield from Diagnosis(self.registry, unknown=False).problems(value(), type(message))
-        except ValueError:  # A required field is unset, which is none of a decoder's business.
+            beyond = True
+        except ValueError:  # A required field is unset, which is none of a decoder's business; but nobody has checked.
             pass
+        else:
+            if not _ENDLESS.search(written):
+                return []
+        search = Diagnosis(self.registry, unknown=False)
+        problems = list(islice(search.problems(value(), type(message)), MAX_PROBLEMS + 1))
+        if not problems and (beyond or search.exhausted):
+            problems.append(Problem("", "a number in it is out of range"))
+        return problems

@@ -1,12 +1,13 @@
 """Walks parsed JSON along a message type: drops unknown keys, and finds oneofs that are set twice.
 
-The native decoder has one switch for unknown keys and unknown enum names together, and lets the last member of a oneof
-win silently; so neither can be left to it.
+The native decoder has one switch for unknown keys and unknown enum names together, lets the last member of a oneof win
+silently, and some numbers pass that no message can hold or no JSON can say; so none of that can be left to it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
@@ -16,17 +17,21 @@ from kratos.codec.messages import Field, Kind, Message, Registry, Shape, resolve
 
 __all__ = [
     "ANY_TYPE",
+    "Doubts",
     "Members",
     "Problem",
     "convert",
+    "doubts_about",
     "elements",
     "extends",
     "is_list",
     "is_object",
     "join",
     "may_clash",
+    "may_exceed",
     "payload",
     "prune",
+    "spell",
 ]
 
 ANY_TYPE = "@type"
@@ -152,10 +157,19 @@ class Doubts:
     Attributes:
         oneofs: The real oneofs that its messages may hold, at any depth: the last member that comes would win.
         integer_keys: They may hold maps with integer keys: keys may be out of range.
+        enums: They may hold enums that are open: numbers may be out of range.
+        values: They may hold a ``google.protobuf.Value``: a number may be infinite.
     """
 
-    oneofs: tuple[Members, ...]
-    integer_keys: bool
+    oneofs: tuple[Members, ...] = ()
+    integer_keys: bool = False
+    enums: bool = False
+    values: bool = False
+
+    @property
+    def numbers(self) -> bool:
+        """Whether numbers may be out of range, of whatever kind."""
+        return self.integer_keys or self.enums or self.values
 
 
 def may_clash(data: bytes, oneofs: Sequence[Members]) -> bool:
@@ -179,10 +193,30 @@ def may_clash(data: bytes, oneofs: Sequence[Members]) -> bool:
     return False
 
 
+# Every digit is a zero and everything that a number may follow a colon, so that two searches tell; a plus is left out.
+_NUMBERS = bytes.maketrans(b"123456789E,[- \t\r\n", b"000000000e:::::::")
+_LONG = b":" + b"0" * 10  # the least number beyond int32 has as many digits
+_HUGE = b"0e000"  # with an exponent of two digits
+_LENGTHY = b"0" * 200  # and fewer than these no number is beyond double
+
+
+def may_exceed(data: bytes, doubts: Doubts) -> bool:
+    """Tells whether it is worth while to look for numbers out of range; False is certain.
+
+    It costs a fraction of what decoding the text does.
+    """
+    if doubts.integer_keys:
+        return True
+    if not doubts.enums and not doubts.values:
+        return False
+    text = data.translate(_NUMBERS, b"+")
+    return (doubts.enums and _LONG in text) or (doubts.values and (_HUGE in text or _LENGTHY in text))
+
+
 def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | None:
     """Returns what has to be checked in messages of a type after decoding; None for nothing, as for most."""
     oneofs: list[Members] = []
-    integer_keys = False
+    integer_keys = enums = values = False
     seen: set[type[Message]] = set()
     queue = [type_]
     while queue:
@@ -192,11 +226,18 @@ def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | No
         seen.add(known.type)
         if known.well_known == "Any" and registry is not None:
             oneofs.append(_ANYTHING)
+            values = True
+        values |= known.well_known in _FREE
         if known.well_known is None:
             oneofs.extend(tuple(_spellings(field) for field in members) for members in known.oneofs.values())
             integer_keys |= any(field.key not in (None, "string", "bool") for field in known.fields)
+            enums |= any(field.enum is not None and field.enum.open for field in known.fields)
             queue.extend(field.message for field in known.fields if field.message is not None)
-    return Doubts(tuple(oneofs), integer_keys) if oneofs or integer_keys else None
+    found = Doubts(tuple(oneofs), integer_keys, enums, values)
+    return found if oneofs or found.numbers else None
+
+
+_FREE = frozenset(("ListValue", "Struct", "Value"))
 
 
 # What is in an Any is not known beforehand, so its presence is enough: a "oneof" of which two members always come.
@@ -215,6 +256,13 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Tells whether a value is a list of JSON."""
     return isinstance(value, list)
+
+
+def spell(kind: Kind, value: Any) -> Any:
+    """Returns the text that JSON has for an infinity or NaN in a field that holds one, anything else as it is."""
+    if kind in ("float", "double") and isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def convert(value: Any, type_: type[Message], registry: Registry | None, leaf: Callable[[Kind, Any], Any]) -> Any:

@@ -12,10 +12,10 @@ Shapes are computed when first asked for and kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypeGuard, TypeVar, cast, get_args
 
@@ -47,6 +47,7 @@ __all__ = [
     "Shape",
     "WellKnown",
     "assign",
+    "blank",
     "child",
     "clear",
     "full_name",
@@ -61,6 +62,7 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 Kind: TypeAlias = Literal[
     "bool", "int32", "int64", "uint32", "uint64", "float", "double", "string", "bytes", "enum", "message"
@@ -166,6 +168,11 @@ class Field:
             return self.enum.name == "google.protobuf.NullValue"
         return self.message is not None and shape(self.message).well_known == "Value"
 
+    @property
+    def finite(self) -> bool:
+        """JSON has no form for its infinities and NaN: the number of a ``google.protobuf.Value``."""
+        return self.kind == "double" and _WELL_KNOWN.get(self.handle.parent.type_name) == "Value"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
@@ -220,6 +227,25 @@ def full_name(type_: type[Message], /) -> str:
 def new(type_: type[M], /) -> M:
     """Returns an empty message."""
     return type_()
+
+
+def blank(type_: type[T], /) -> Callable[[], T]:
+    """Returns what makes the message that an empty body means: an empty one, and null as ``google.protobuf.Value``.
+
+    A Value has no JSON while it is empty; one that is null can be written in every encoding.
+    """
+    return partial(_null, type_) if _is_value(type_) else type_
+
+
+def _is_value(type_: type[Any]) -> bool:
+    return issubclass(type_, Message) and _shape(type_.desc()).well_known == "Value"
+
+
+def _null(type_: type[Any]) -> Any:
+    message = type_()
+    null = shape(type_).named["null_value"]
+    assign(message, null, cast("EnumShape", null.enum).type(0))
+    return message
 
 
 def get(message: Message, field: Field, /) -> Any:

@@ -27,7 +27,7 @@ from xml.parsers import expat
 from kratos.codec.jsontext import MAX_DEPTH, JsonValue, parse, refusal
 from kratos.codec.jsonvalues import JsonOptions, JsonValues
 from kratos.codec.jsonwalk import ANY_TYPE, is_object, payload
-from kratos.codec.messages import Field, Kind, Message, Registry, resolve, shape
+from kratos.codec.messages import Field, Kind, Message, Registry, blank, resolve, shape
 from kratos.errors import BadRequest
 
 __all__ = ["XmlCodec"]
@@ -72,7 +72,7 @@ class XmlCodec:
         """Reads a message; see ``Codec.decode``."""
         type_ = self._values.readable(into)
         if not data:
-            return into()
+            return blank(into)()
         return self._values.load(_Tree(data).root.message(type_, self._values.registry), into)
 
 

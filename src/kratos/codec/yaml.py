@@ -6,6 +6,7 @@ that comes twice, an alias, a tag of its own or a second document is refused, so
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -15,13 +16,15 @@ import yaml
 
 from kratos.codec.jsontext import MAX_DEPTH, JsonValue, refusal
 from kratos.codec.jsonvalues import JsonOptions, JsonValues
-from kratos.codec.messages import Registry
+from kratos.codec.jsonwalk import convert, spell
+from kratos.codec.messages import Registry, blank
 from kratos.errors import BadRequest
 
 __all__ = ["YamlCodec"]
 
 M = TypeVar("M")
 
+_MAX_DIGITS: Final = 3000  # in any base: Python shows no integer of more than 4300 in decimal
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
@@ -84,11 +87,17 @@ class YamlCodec:
 
     def decode(self, data: bytes, into: type[M], /) -> M:
         """Reads a message; see ``Codec.decode``."""
-        self._values.readable(into)
+        type_ = self._values.readable(into)
         if len(data) > self._max_bytes:
             raise refusal(f"the body is larger than the {self._max_bytes} bytes of YAML that are read here")
         node = _compose(data)
-        return into() if node is None else self._values.load(_Nodes().value(node, 1), into)
+        if node is None:
+            return blank(into)()
+        nodes = _Nodes()
+        value = nodes.value(node, 1)
+        if nodes.endless:
+            value = convert(value, type_, self._values.registry, spell)
+        return self._values.load(value, into)
 
 
 def _compose(data: bytes) -> yaml.Node | None:
@@ -109,12 +118,17 @@ def _compose(data: bytes) -> yaml.Node | None:
 
 
 class _Nodes:
-    """Turns nodes into values, each of them once."""
+    """Turns nodes into values, each of them once.
 
-    __slots__ = ("_seen",)
+    Attributes:
+        endless: Some are infinities or NaN.
+    """
+
+    __slots__ = ("_seen", "endless")
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
+        self.endless = False
 
     def value(self, node: yaml.Node, depth: int) -> JsonValue:
         """Returns what a node stands for."""
@@ -128,7 +142,9 @@ class _Nodes:
         if isinstance(node, yaml.SequenceNode) and node.tag in _COLLECTIONS:
             return [self.value(element, depth + 1) for element in node.value]
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            value = _scalar(node)
+            self.endless |= isinstance(value, float) and not math.isfinite(value)
+            return value
         raise _refusal(f"the tag {node.tag} is not known here", node.start_mark)
 
     def _members(self, node: yaml.MappingNode, depth: int) -> Iterator[tuple[str, JsonValue]]:
@@ -161,24 +177,26 @@ def _scalar(node: yaml.ScalarNode) -> JsonValue:
         case "int":
             return _int(text, node)
         case "float":
-            return _float(text)
+            return _float(text, node)
         case _:
             pass
     raise _refusal(f"{text[:50]!r} is no {node.tag}", node.start_mark)
 
 
 def _int(text: str, node: yaml.ScalarNode) -> int:
-    try:
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    except ValueError:  # int() stops at 4300 digits.
-        raise _refusal("a number with too many digits", node.start_mark) from None
+    if len(text) > _MAX_DIGITS:
+        raise _refusal("a number with too many digits", node.start_mark)
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
-def _float(text: str) -> float | str:
-    """Returns a number; what JSON has no number for is a string there."""
-    special = text.lower().lstrip("+")
-    named = {".nan": "NaN", ".inf": "Infinity", "-.inf": "-Infinity"}.get(special)
-    return float(text) if named is None else named
+def _float(text: str, node: yaml.ScalarNode) -> float:
+    special = text.lower()
+    if special.endswith((".nan", ".inf")):
+        return float(special.replace(".", ""))
+    value = float(text)
+    if math.isinf(value):
+        raise _refusal(f"{text[:50]} is too large for a number", node.start_mark)
+    return value
 
 
 def _refusal(what: str, mark: Any) -> BadRequest:

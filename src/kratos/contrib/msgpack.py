@@ -7,15 +7,14 @@ of JSON are read as well.
 
 from __future__ import annotations
 
-import math
 from base64 import b64decode, b64encode
 from typing import Any, Final, TypeVar
 
 from kratos.codec.json import JsonOptions
 from kratos.codec.jsontext import MAX_DEPTH, refusal
 from kratos.codec.jsonvalues import JsonValues
-from kratos.codec.jsonwalk import convert, is_list, is_object
-from kratos.codec.messages import Kind, Registry
+from kratos.codec.jsonwalk import convert, is_list, is_object, spell
+from kratos.codec.messages import Kind, Registry, blank
 
 try:
     import msgpack
@@ -62,7 +61,7 @@ class MsgpackCodec:
         """Reads a message; see ``Codec.decode``."""
         type_ = self._values.readable(into)
         if not data:
-            return into()
+            return blank(into)()
         try:
             value: Any = _library.unpackb(data, strict_map_key=False, object_pairs_hook=_members, ext_hook=_extension)
         except (ValueError, RecursionError, _library.UnpackException) as error:  # all of its own are one of these
@@ -85,9 +84,7 @@ def _in(kind: Kind, value: Any) -> Any:
         if kind != "bytes":
             raise refusal(f"a field of type {kind} cannot be bin")
         return b64encode(value).decode("ascii")
-    if kind in _FLOATS and isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    return spell(kind, value)
 
 
 def _members(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kratos.codec.base import Codec
 from kratos.codec.formwalk import split
+from kratos.codec.messages import blank
 from kratos.errors import BadRequest
 from kratos.operation import AnyOperation, Http
 from kratos.transport.http.body import ReplyBody, RequestBody
@@ -45,7 +46,7 @@ class Binding:
     def __init__(self, operation: AnyOperation, http: Http) -> None:
         plan = Plan(operation, http)
         self.template = plan.template
-        self._request = operation.request
+        self._request = blank(operation.request)
         self._form = plan.form
         self._variables = plan.variables
         body = http.body or ("*" if operation.client_streams else "")

@@ -12,7 +12,7 @@ from typing import Any, Final
 from kratos.codec.base import Codec, Negotiated
 from kratos.codec.json import JsonCodec
 from kratos.codec.jsontext import parse
-from kratos.codec.messages import Field, Message, assign, get, new, shape
+from kratos.codec.messages import Field, Message, assign, blank, get, new, shape
 from kratos.codec.raw import RawCodec, is_raw
 from kratos.errors import ClientError
 from kratos.wire.google.api.httpbody_pb import HttpBody
@@ -111,7 +111,7 @@ class ReplyBody:
             return RawCodec.content_type(body), RawCodec().encode(body)
         if field.singular and field.message is not None:
             value = get(reply, field)
-            return negotiated.content_type, codec.encode(new(field.message) if value is None else value)
+            return negotiated.content_type, codec.encode(blank(field.message)() if value is None else value)
         chosen = negotiated if codec.name == json.codec.name else json
         return chosen.content_type, _extract(chosen.codec, reply, field)
 
