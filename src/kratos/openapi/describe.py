@@ -16,7 +16,7 @@ from kratos.codec.default import DEFAULT_CODECS
 from kratos.codec.json import JsonCodec, JsonOptions
 from kratos.openapi.comments import base_of, of_method, of_service, split
 from kratos.openapi.failures import Failures
-from kratos.openapi.media import Envelope, Media
+from kratos.openapi.media import Media, Wrapping
 from kratos.openapi.parameters import path_parameters, query_parameters
 from kratos.openapi.paths import PathTemplate
 from kratos.openapi.schema import Schemas
@@ -75,7 +75,7 @@ def document(
     servers: Iterable[str] = (),
     codecs: CodecSet = DEFAULT_CODECS,
     json: JsonOptions | None = None,
-    envelope: Envelope | None = None,
+    wrapping: Wrapping = lambda _: None,
     security: Security | None = None,
     exact: bool = False,
 ) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def document(
         servers: URLs at which it answers; relative ones start from where the document was found.
         codecs: The encodings that the server speaks.
         json: How messages look in JSON; what the JSON codec says if not given.
-        envelope: How replies are wrapped.
+        wrapping: What is put around the replies and errors of an operation, in JSON.
         security: Who may call.
         exact: Describe every value that can be on the wire, see ``Schemas``: for tools that check bytes.
     """
@@ -96,7 +96,7 @@ def document(
         codec = codecs.named(JsonCodec.name)
         json = codec.options if isinstance(codec, JsonCodec) else None
     schemas = Schemas(json, exact=exact)
-    media = Media(schemas, codecs, envelope)
+    media = Media(schemas, codecs, wrapping)
     writer = _Writer(classes, media, Failures(media), security)
     for service in classes:
         writer.add(service)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kratos.openapi.comments import of_error, split
-from kratos.openapi.media import Media
+from kratos.openapi.media import Envelope, Media
 from kratos.openapi.wellknown import Schema
 from kratos.operation import AnyOperation
 from kratos.service import Service
@@ -70,25 +70,29 @@ class Failures:
             own.add(_UPGRADE)
         if not operation.streams:
             own.add(_TIMEOUT)
-        found = {str(code): self._response(operation.service, code, reasons.get(code, {}))
+        envelope = self.media.wrapping(operation)
+        found = {str(code): self._response(operation.service, code, reasons.get(code, {}), envelope)
                  for code in sorted(own | set(reasons))}  # fmt: skip
-        return found | {"default": self._default()}
+        return found | {"default": self._default(envelope)}
 
-    def _default(self) -> dict[str, Any]:
-        if "Error" not in self.responses:
+    def _default(self, envelope: Envelope | None) -> dict[str, Any]:
+        name = f"Error{_suffix(envelope)}"
+        if name not in self.responses:
             schema = self.media.schemas.message(Status)
-            self.responses["Error"] = {"description": "Any other error.", "content": self.media.error(schema)}
-        return {"$ref": f"{RESPONSES}Error"}
+            self.responses[name] = {"description": "Any other error.", "content": self.media.error(schema, envelope)}
+        return {"$ref": RESPONSES + name}
 
-    def _response(self, service: str, code: int, declared: Mapping[str, str]) -> dict[str, Any]:
+    def _response(
+        self, service: str, code: int, declared: Mapping[str, str], envelope: Envelope | None
+    ) -> dict[str, Any]:
         # Where a service has nothing to add, all services share the response.
-        name = f"{service}.{code}" if declared else f"Error.{code}"
+        name = f"{service if declared else 'Error'}.{code}{_suffix(envelope)}"
         if name not in self.responses:
             reasons = {**_OWN.get(code, {}), **declared}
             listed = [f"- `{reason}`" + (f": {text}." if text else "") for reason, text in reasons.items()]
             self.responses[name] = {
                 "description": "\n".join((f"{_phrase(code)}.", "", *listed)),
-                "content": self.media.error(self._schema(code, reasons), _examples(code, reasons)),
+                "content": self.media.error(self._schema(code, reasons), envelope, _examples(code, reasons)),
             }
         return {"$ref": RESPONSES + name}
 
@@ -97,6 +101,11 @@ class Failures:
         reason = {"anyOf": [{"type": "string", "enum": list(reasons)}, {"type": "string"}]}
         told = {"type": "object", "properties": {"code": {"const": code}, "reason": reason}}
         return {"allOf": [self.media.schemas.message(Status), told]}
+
+
+def _suffix(envelope: Envelope | None) -> str:
+    """Tells the errors of operations with an envelope from those without."""
+    return "" if envelope is None else ".wrapped"
 
 
 def _examples(code: int, reasons: Mapping[str, str]) -> dict[str, Any]:

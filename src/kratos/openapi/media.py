@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from kratos.codec.base import Codec, CodecSet
 from kratos.codec.messages import Field, Message, full_name, shape
@@ -13,27 +13,33 @@ from kratos.openapi.wellknown import Schema
 from kratos.operation import AnyOperation, Http
 from kratos.wire.errors.errors_pb import Status
 
-__all__ = ["Envelope", "Media"]
+__all__ = ["Envelope", "Media", "Wrapping"]
 
 _BINARY: Final = {"type": "string", "format": "binary"}
 _HTTP_BODY: Final = "google.api.HttpBody"
+_WRAPPED: Final = "json"
+"""The codec whose texts an envelope surrounds; in all others there is none."""
 _READABLE: Final = frozenset({"json", "yaml"})
 """Codecs whose texts are what the schemas describe; of any other the schema only says that there are bytes."""
 
 
 class Envelope(Protocol):
-    """How a server wraps its replies and errors.
+    """What a server puts around its replies and errors in JSON.
 
     Implementations are immutable and do no I/O, so there is nothing to cancel or to lock.
     """
 
-    def reply(self, operation: AnyOperation, schema: Schema, /) -> Schema:
-        """Returns the schema of a wrapped reply; the same one where the operation is not wrapped. Raises nothing."""
+    def reply(self, schema: Schema, /) -> Schema:
+        """Returns the schema of a wrapped reply. Raises nothing."""
         ...
 
     def error(self, schema: Schema, /) -> Schema:
         """Returns the schema of a wrapped error. Raises nothing."""
         ...
+
+
+Wrapping: TypeAlias = Callable[[AnyOperation], Envelope | None]
+"""Returns what is put around the replies and errors of an operation, None for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,12 @@ class Media:
     Attributes:
         schemas: The schemas of the document.
         codecs: What the server speaks.
-        envelope: How it wraps what it says.
+        wrapping: How it wraps what it says.
     """
 
     schemas: Schemas
     codecs: CodecSet
-    envelope: Envelope | None = None
+    wrapping: Wrapping
 
     def request(self, operation: AnyOperation, http: Http, bound: Iterable[str]) -> dict[str, Any]:
         """Returns the body of a request.
@@ -84,24 +90,24 @@ class Media:
         if _is_raw(operation.reply, field):
             return {"*/*": {"schema": dict(_BINARY)}}
         schema = self._part(operation.reply, field)
-        if self.envelope is not None:
-            schema = self.envelope.reply(operation, schema)
-        return self._content(schema, field)
+        envelope = self.wrapping(operation)
+        return self._content(schema, field, None if envelope is None else envelope.reply(schema))
 
-    def error(self, schema: Schema, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def error(
+        self, schema: Schema, envelope: Envelope | None, examples: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Returns the ``content`` of an error.
 
         Args:
             schema: What it looks like.
-            examples: By name; left out where errors are wrapped, since they are not.
+            envelope: What is put around it.
+            examples: By name; left out where it is wrapped, since they are not.
         """
-        if self.envelope is not None:
-            schema = self.envelope.error(schema)
-        content = self._content(schema, None)
-        if examples and self.envelope is None:
-            for codec in self.codecs:
-                if codec.name in _READABLE:
-                    content[codec.content_types[0]]["examples"] = dict(examples)
+        wrapped = None if envelope is None else envelope.error(schema)
+        content = self._content(schema, None, wrapped)
+        for codec in self.codecs if examples else ():
+            if codec.name in _READABLE and (wrapped is None or codec.name != _WRAPPED):
+                content[codec.content_types[0]]["examples"] = dict(examples or {})
         return content
 
     def events(self, operation: AnyOperation, response_body: str) -> dict[str, Any]:
@@ -134,11 +140,12 @@ class Media:
     def _part(self, type_: type[Message], field: Field | None) -> Schema:
         return self.schemas.message(type_) if field is None else self.schemas.value(field)
 
-    def _content(self, schema: Schema, field: Field | None) -> dict[str, Any]:
+    def _content(self, schema: Schema, field: Field | None, wrapped: Schema | None = None) -> dict[str, Any]:
         """Returns a body in every media type that can carry it: a field that is no message has a form in JSON only."""
         alone = field is not None and _alone(field)
+        json = schema if wrapped is None else wrapped
         return {
-            codec.content_types[0]: {"schema": _form(codec, schema)}
+            codec.content_types[0]: {"schema": _form(codec, json if codec.name == _WRAPPED else schema)}
             for codec in self.codecs
             if not alone or codec.name == "json"
         }

@@ -305,7 +305,7 @@ def _notes() -> tuple[Any, Any]:
 class Wrapping:
     """An envelope."""
 
-    def reply(self, operation: AnyOperation, schema: dict[str, Any], /) -> dict[str, Any]:
+    def reply(self, schema: dict[str, Any], /) -> dict[str, Any]:
         return {"type": "object", "properties": {"code": {"const": 0}, "data": schema}}
 
     def error(self, schema: dict[str, Any], /) -> dict[str, Any]:
@@ -314,10 +314,10 @@ class Wrapping:
 
 def test_envelope() -> None:
     """Replies and errors are shown as they are wrapped."""
-    found = document([GreeterService], info=INFO, envelope=Wrapping())
+    found = document([GreeterService], info=INFO, wrapping=lambda _: Wrapping())
     content = found["paths"]["/helloworld"]["post"]["responses"]["200"]["content"]
     assert content["application/json"]["schema"]["properties"]["code"] == {"const": 0}
-    error = found["components"]["responses"]["Error"]["content"]["application/json"]["schema"]
+    error = found["components"]["responses"]["Error.wrapped"]["content"]["application/json"]["schema"]
     assert list(error["properties"]) == ["error"]
     assert "examples" not in to_json(found["components"]["responses"])
 

@@ -77,9 +77,9 @@ class Envelope:
         plain = {"code": found.get(self.code, 0), "message": found.get(self.message, "")}
         return _dumps({**plain, **{key: found[key] for key in ("reason", "metadata") if key in found}})
 
-    def reply(self, operation: AnyOperation, schema: dict[str, Any], /) -> dict[str, Any]:
-        """Returns the JSON schema of a wrapped reply, for OpenAPI; the same one where the operation is not wrapped."""
-        return schema if wrapping(self, operation) is None else self._schema({self.data: schema})
+    def reply(self, schema: dict[str, Any], /) -> dict[str, Any]:
+        """Returns the JSON schema of a wrapped reply, for OpenAPI."""
+        return self._schema({self.data: schema})
 
     def error(self, schema: dict[str, Any], /) -> dict[str, Any]:
         """Returns the JSON schema of a wrapped error, for OpenAPI; ``schema`` is that of an error without."""

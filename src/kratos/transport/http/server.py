@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from typing import Any, Final, cast
 
 import uvicorn
@@ -21,7 +22,7 @@ from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.asgi import ASGIFront
 from kratos.transport.http.edge import Edge
 from kratos.transport.http.extra import Extra, offered
-from kratos.transport.http.format import Format
+from kratos.transport.http.format import Format, wrapping
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.mounts import Lifespans, Mount
 from kratos.transport.http.own import DOCS_PATH, OwnPages
@@ -154,8 +155,8 @@ class HTTPServer(Addressed):
         if self._edge is None:
             raise RuntimeError("the server is in no App yet: App(servers=[server]) comes first")
         info = Info(self._info.name or "API", self._info.version)
-        codecs = self._edge.codecs
-        return document(self._served, info=info, codecs=codecs, envelope=self._format.envelope, exact=exact)
+        wrapped = partial(wrapping, self._format.envelope)
+        return document(self._served, info=info, codecs=self._edge.codecs, wrapping=wrapped, exact=exact)
 
     @property
     def endpoint(self) -> str:
