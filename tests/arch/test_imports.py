@@ -20,13 +20,15 @@ VOCABULARY = ("errors", "metadata", "live", "version", "lazy", "operation", "cal
 BEFORE_INSTALLATION = ("failure", "codegen.buf", "codegen.protos")
 VENDORS = (
     "protobuf", "google", "grpc", "pygrpc_native", "uvicorn", "httptools", "uvloop", "websockets", "h11", "aiohttp",
-    "yaml", "opentelemetry", "prometheus_client", "protovalidate", "msgpack", "click", "jinja2", "watchfiles", "pytest",
+    "yaml", "opentelemetry", "prometheus_client", "protovalidate", "msgpack", "multipart",
+    "click", "jinja2", "watchfiles", "pytest",
 )  # fmt: skip
 
 # The house as it will stand: enough modules for every contract to have something to say.
 HOUSE = (
     "version", "lazy", "cookies", "errors", "metadata", "live", "operation", "call", "handler", "service",
     "wire.google", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base", "codec.messages", "codec.yaml",
+    "codec.multipart",
     "registry.base", "registry.supervisor", "cache.base", "cache.memory", "config.base", "config.file",
     "log.fields", "openapi.document", "selector.base", "selector.p2c", "resilience.base", "resilience.sre", "app",
     "middleware.recovery", "middleware.tracing", "middleware.retry", "transport.client", "transport.dispatch",
@@ -78,6 +80,8 @@ VIOLATIONS = [
     ("middleware.retry", "protovalidate", "protovalidate stays in its driver"),
     ("contrib.protovalidate", "protovalidate", None),
     ("contrib.protovalidate", "msgpack", "MessagePack stays in its driver"),
+    ("codec.form", "multipart", "multipart stays in its codec"),
+    ("codec.multipart", "multipart", None),
     ("log.fields", "yaml", "YAML stays in the codec and in configuration"),
     ("transport.grpc.channel", "uvloop", "Whoever runs the program chooses its event loop"),
     ("config.file", "watchfiles", "Tools of developers stay with the tools"),

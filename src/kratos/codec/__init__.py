@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kratos.codec.form import FormCodec
     from kratos.codec.json import JsonCodec
     from kratos.codec.jsonvalues import JsonOptions
+    from kratos.codec.multipart import MultipartCodec
     from kratos.codec.proto import ProtoCodec
     from kratos.codec.xml import XmlCodec
     from kratos.codec.yaml import YamlCodec
@@ -23,6 +24,7 @@ __all__ = [
     "FormCodec",
     "JsonCodec",
     "JsonOptions",
+    "MultipartCodec",
     "Negotiated",
     "ProtoCodec",
     "XmlCodec",
@@ -37,6 +39,7 @@ __getattr__ = lazy(
         "FormCodec": "form",
         "JsonCodec": "json",
         "JsonOptions": "jsonvalues",
+        "MultipartCodec": "multipart",
         "ProtoCodec": "proto",
         "XmlCodec": "xml",
         "YamlCodec": "yaml",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from kratos.codec.negotiate import accepted, media_type
 
-__all__ = ["Codec", "CodecSet", "Header", "Negotiated"]
+__all__ = ["BodyCodec", "Codec", "CodecSet", "Header", "Negotiated"]
 
 M = TypeVar("M")
 V = TypeVar("V")
@@ -64,6 +64,24 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
+class BodyCodec(Codec, Protocol):
+    """A codec that reads a body by the parameters of its ``Content-Type``, as multipart needs, and writes none.
+
+    Immutable as any other.
+    """
+
+    def for_body(self, content_type: str, /) -> Codec:
+        """Returns what reads one body.
+
+        It raises nothing: what is wrong with the parameters is told by ``decode``.
+
+        Args:
+            content_type: The ``Content-Type`` of the body.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Negotiated:
     """What a reply is written in.
@@ -84,18 +102,20 @@ class CodecSet:
         codecs: The codecs; the first is the default. Names are unique.
 
     Raises:
-        ValueError: There is no codec, or two share a name or a content type.
+        ValueError: There is no codec, two share a name or a content type, or the default one only reads.
 
     Example:
         ``CodecSet(JsonCodec(), ProtoCodec()).for_reply("application/proto, */*;q=0.1").codec.name`` is ``proto``.
     """
 
-    __slots__ = ("_by_subtype", "_by_type", "_codecs", "_replies", "_requests")
+    __slots__ = ("_by_subtype", "_by_type", "_codecs", "_offers", "_replies", "_requests")
 
     def __init__(self, *codecs: Codec) -> None:
         if not codecs:
             raise ValueError("a codec set needs at least one codec")
         self._codecs = codecs
+        if codecs[0] not in self.writers:
+            raise ValueError(f"the codec {codecs[0].name!r} writes nothing, so it cannot be the first one")
         self._by_type: dict[str, Negotiated] = {}
         self._by_subtype: dict[str, Codec] = {}
         for codec in codecs:
@@ -106,6 +126,7 @@ class CodecSet:
                 if taken is not codec:
                     raise ValueError(f"codecs {taken.name!r} and {codec.name!r} both claim {content_type}")
                 self._by_subtype.setdefault(content_type.partition("/")[2], codec)
+        self._offers = tuple(name for name, each in self._by_type.items() if not isinstance(each.codec, BodyCodec))
         self._requests: dict[Header, Codec | None] = {}
         self._replies: dict[Header, Negotiated | None] = {}
 
@@ -116,6 +137,11 @@ class CodecSet:
 
     def __iter__(self) -> Iterator[Codec]:
         return iter(self._codecs)
+
+    @property
+    def writers(self) -> tuple[Codec, ...]:
+        """Those that replies may be in: all but the ones that only read."""
+        return tuple(codec for codec in self._codecs if not isinstance(codec, BodyCodec))
 
     def named(self, name: str) -> Codec | None:
         """Returns the codec of that name, None for no such codec."""
@@ -142,7 +168,11 @@ class CodecSet:
         try:
             return self._requests[content_type]
         except (KeyError, TypeError):  # TypeError: lines in a list
-            return _remember(self._requests, content_type, self._requested(_line(content_type)))
+            line = _line(content_type)
+            found = self._requested(line)
+            if isinstance(found, BodyCodec):
+                return found.for_body(line)  # not remembered: hardly two bodies share a boundary
+            return _remember(self._requests, content_type, found)
 
     def for_reply(self, accept: Header) -> Negotiated | None:
         """Finds what a reply may be written in, by RFC 9110, section 12.5.1.
@@ -159,7 +189,7 @@ class CodecSet:
         try:
             return self._replies[accept]
         except (KeyError, TypeError):
-            found = accepted(_line(accept), tuple(self._by_type))
+            found = accepted(_line(accept), self._offers)
             return _remember(self._replies, accept, None if found is None else self._by_type[found])
 
     def _requested(self, line: str) -> Codec | None:

@@ -10,7 +10,7 @@ what names mean, so a request pays for a look-up and for its values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,10 +22,13 @@ from kratos.codec.jsontext import refusal
 from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, shape
 from kratos.errors import BadRequest
 
-__all__ = ["MAX_DEPTH", "Form", "Pair", "Place", "UnwritableError", "dotted", "form_of", "split"]
+__all__ = ["MAX_DEPTH", "Form", "Pair", "Place", "Readers", "UnwritableError", "dotted", "form_of", "split"]
 
 Pair: TypeAlias = tuple[str, str]
 """Name and value, decoded."""
+
+Readers: TypeAlias = Callable[[Field], Callable[[Any], Any] | None]
+"""What reads one value of a field; None if there is no reading it."""
 
 MAX_DEPTH: Final = 32
 """How many fields a name may lead through."""
@@ -73,7 +76,7 @@ class Place:
     field: Field
     above: tuple[Field, ...]
     spot: tuple[int, ...]
-    read: Reader
+    read: Callable[[Any], Any]
     single: bool
     key: Reader | None
     blank: bool
@@ -92,13 +95,21 @@ class Form:
     Args:
         type_: The type.
         unknown: What to do with names that mean no field, or one that text cannot fill.
+        readers: What reads the values; None if they are texts.
     """
 
-    __slots__ = ("_places", "_type", "_unknown")
+    __slots__ = ("_places", "_readers", "_type", "_unknown")
 
-    def __init__(self, type_: type[Message], *, unknown: Literal["ignore", "reject"] = "ignore") -> None:
+    def __init__(
+        self,
+        type_: type[Message],
+        *,
+        unknown: Literal["ignore", "reject"] = "ignore",
+        readers: Readers | None = None,
+    ) -> None:
         self._type = type_
         self._unknown = unknown
+        self._readers = readers or reader_of
         self._places: dict[str, Place] = {}
 
     def place(self, name: str) -> Place | None:
@@ -106,12 +117,12 @@ class Form:
         found = self._resolve(name)
         return None if found is None or found[1] is not None else found[0]
 
-    def read(self, message: Message, pairs: Iterable[Pair], what: str) -> None:
+    def read(self, message: Message, pairs: Iterable[tuple[str, Any]], what: str) -> None:
         """Fills a message.
 
         Args:
             message: The message.
-            pairs: Names and values.
+            pairs: Names and values; a value that is false is an empty one.
             what: What they are, for error messages: ``query parameter``.
 
         Raises:
@@ -121,7 +132,7 @@ class Form:
         known = self._places
         taken: set[tuple[int, ...]] = set()
         claimed: dict[tuple[object, ...], tuple[int, str]] = {}
-        many: dict[tuple[int, ...], tuple[Place, list[tuple[str, str, str]]]] = {}
+        many: dict[tuple[int, ...], tuple[Place, list[tuple[str, str, Any]]]] = {}
         for name, text in pairs:
             place, subscript = known.get(name), ""
             if place is None:
@@ -207,12 +218,12 @@ class Form:
                 return None
             path.append(field)
             if not dot:
-                place = _place(tuple(path))
+                place = _place(tuple(path), self._readers)
                 if place is not None:
                     self._remember(name, place)
                 return None if place is None else (place, None)
             if field.key is not None:
-                place = _place(tuple(path))
+                place = _place(tuple(path), self._readers)
                 return None if place is None else (place, tail)
             if field.repeated or field.message is None:
                 return None
@@ -271,9 +282,9 @@ def dotted(path: Iterable[Field]) -> str:
 
 
 @lru_cache(_PLACES)
-def _place(path: tuple[Field, ...]) -> Place | None:
+def _place(path: tuple[Field, ...], readers: Readers) -> Place | None:
     *above, field = path
-    read = reader_of(field)
+    read = readers(field)
     if read is None:
         return None
     spot = tuple(part.number for part in path)
@@ -298,17 +309,17 @@ def _claim(claimed: dict[tuple[object, ...], tuple[int, str]], place: Place, nam
             raise _refused(what, name, f"only one of {spelled[:_SHOWN]} and {name[:_SHOWN]} may be set")
 
 
-def _gather(place: Place, entries: list[tuple[str, str, str]], what: str) -> Any:
+def _gather(place: Place, entries: list[tuple[str, str, Any]], what: str) -> Any:
     """Returns a list in the order of its indices, or a map."""
     if place.key is None and any(subscript for subscript, _, _ in entries):
         entries.sort(key=lambda entry: (len(entry[0].lstrip("0")), entry[0].lstrip("0")))
     values: list[Any] = []
     keys: list[Any] = []
-    for subscript, name, text in entries:
+    for subscript, name, content in entries:
         try:
             if place.key is not None:
                 keys.append(place.key(subscript))
-            values.append(place.read(text))
+            values.append(place.read(content))
         except ValueError as reason:
             raise _refused(what, name, str(reason)) from None
     return values if place.key is None else dict(zip(keys, values, strict=True))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["accepted", "media_type"]
+__all__ = ["accepted", "media_type", "parameter"]
 
 # No client that means well sends more; the rest is not looked at, so that a header cannot buy unbounded work.
 MAX_RANGES = 64
@@ -52,6 +52,24 @@ def media_type(line: str) -> tuple[str, str] | None:
     """
     found = _TYPE.fullmatch(line.partition(";")[0].strip(" \t"))
     return (found[1].lower(), found[2].lower()) if found else None
+
+
+def parameter(line: str, name: str) -> str | None:
+    """Returns a parameter of a ``Content-Type``, without its quotes; None if it is not there.
+
+    A value that would need quotes and has none is taken as it is, up to the semicolon.
+
+    Example:
+        >>> parameter('multipart/form-data; Boundary="a b"', "boundary")
+        'a b'
+    """
+    for part in _BETWEEN_SEMICOLONS.findall(line.partition(";")[2]):
+        key, _, value = part.strip(" \t").partition("=")
+        if key.rstrip(" \t").lower() == name:
+            value = value.lstrip(" \t")
+            quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            return re.sub(r"\\(.)", r"\1", value[1:-1]) if quoted else value
+    return None
 
 
 def accepted(line: str, offers: Sequence[str]) -> str | None:

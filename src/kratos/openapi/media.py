@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from kratos.codec.base import Codec, CodecSet
 from kratos.codec.messages import Field, Message, full_name, shape
+from kratos.openapi.form import form
 from kratos.openapi.schema import Schemas
 from kratos.openapi.wellknown import Schema
 from kratos.operation import AnyOperation, Http
@@ -19,6 +20,8 @@ _BINARY: Final = {"type": "string", "format": "binary"}
 _HTTP_BODY: Final = "google.api.HttpBody"
 _WRAPPED: Final = "json"
 """The codec whose texts an envelope surrounds; in all others there is none."""
+_FORM: Final = "multipart"
+"""The codec that reads forms with files."""
 _READABLE: Final = frozenset({"json", "yaml"})
 """Codecs whose texts are what the schemas describe; of any other the schema only says that there are bytes."""
 
@@ -75,6 +78,9 @@ class Media:
         without = direct & {each.name for each in shape(target).fields}
         partial = http.method == "PATCH"
         content = self._content(self.schemas.message(target, without=without, partial=partial), field)
+        for codec in self.codecs:
+            if codec.name == _FORM and shape(target).well_known is None:
+                content[codec.content_types[0]] = form(self.schemas, target, without=without, partial=partial)
         # An empty body is an empty message, so there is nothing to demand unless the contract does.
         demanded = not partial and bool(self.schemas.requires(target, without))
         return {**({"required": True} if demanded else {}), "content": content}
@@ -146,7 +152,7 @@ class Media:
         json = schema if wrapped is None else wrapped
         return {
             codec.content_types[0]: {"schema": _form(codec, json if codec.name == _WRAPPED else schema)}
-            for codec in self.codecs
+            for codec in self.codecs.writers
             if not alone or codec.name == "json"
         }
 

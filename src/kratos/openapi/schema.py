@@ -102,11 +102,17 @@ class Schemas:
         name = known.name + "".join(f".without_{left}" for left in sorted(without)) + (".partial" if relaxed else "")
         if name not in self._found:
             self._found[name] = {}  # It may lead to itself.
-            schema = self._object(known, without)
-            if relaxed:
-                del schema["required"]
-            self._found[name] = schema
+            self._found[name] = self.members(type_, without=without, partial=relaxed)
         return {"$ref": COMPONENTS + name}
+
+    def members(
+        self, type_: type[Message], *, without: AbstractSet[str] = frozenset(), partial: bool = False
+    ) -> Schema:
+        """Returns what stands behind the reference to a message that is no well-known type; see ``message``."""
+        schema = self._object(shape(type_), without)
+        if partial:
+            schema.pop("required", None)
+        return schema
 
     def enum(self, enum: EnumShape) -> Schema:
         """Returns the schema of an enum."""

@@ -13,8 +13,10 @@ from fixtures.gen.fixture.prose.v1.prose_kratos import ProseService
 from fixtures.gen.fixture.reasons.v1.reasons_kratos import ReasonsService
 from fixtures.gen.fixture.streams.v1.streams_kratos import StreamsService
 from fixtures.gen.fixture.types.v1.types_kratos import TypesService
+from fixtures.gen.fixture.upload.v1.upload_kratos import AlbumService
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from kratos.codec import DEFAULT_CODECS, MultipartCodec
 from kratos.codec.base import CodecSet
 from kratos.codec.json import JsonCodec, JsonOptions
 from kratos.openapi import Info, Security, document, to_json, to_yaml
@@ -394,3 +396,36 @@ def test_downloads() -> None:
     operation: AnyOperation = ServerStream("/a.v1.S/Do", CountRequest, HttpBody, http=(Http("GET", "/file"),))
     found = document([type("S", (Service,), {"__operations__": (("do", operation),)})], info=INFO)
     assert list(found["paths"]["/file"]["get"]["responses"]["200"]["content"]) == ["*/*"]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("json", [JsonOptions(), JsonOptions(names="proto", unknown="reject")])
+def test_forms_with_files(exact: bool, json: JsonOptions) -> None:
+    """Where a server reads multipart, its bodies may come as such, files as bytes; its replies never do."""
+    codecs = DEFAULT_CODECS.with_(MultipartCodec(), JsonCodec(json))
+    found = document([AlbumService], info=INFO, codecs=codecs, exact=exact)
+    OpenAPIV31SpecValidator(found).validate()
+    operation = operations(found)["post /v1/albums"]
+    assert list(operation["responses"]["200"]["content"]) == ["application/json", "application/proto"]
+    form = operation["requestBody"]["content"]["multipart/form-data"]
+    properties = form["schema"]["properties"]
+    binary = {"type": "string", "format": "binary"}
+    for name in ("cover", "seal", "note", "photo"):
+        assert properties[name] == binary
+    for name in ("blobs", "photos"):
+        assert properties[name] == {"type": "array", "items": binary}
+    assert properties["named"] == {"type": "object", "additionalProperties": binary}
+    assert properties["shot"] == {**binary, "description": "At most one of the fields of `source` is set."}
+    assert properties["details"] == {"$ref": "#/components/schemas/fixture.upload.v1.Details"}
+    assert properties["taken"] == {"type": "string", "format": "date-time"}
+    assert "additionalProperties" not in form["schema"]
+    in_json = {name for name, each in form["encoding"].items() if each == {"contentType": "application/json"}}
+    assert in_json == {"details", "more", "facts", "value", "drawn"}
+    by_key = {name for name, each in form["encoding"].items() if each == {"style": "deepObject", "explode": True}}
+    assert by_key == {"named", "labels"}
+    # A field of the request is a form of its own; no component has been changed by it.
+    part = operations(found)["patch /v1/albums/{id}"]["requestBody"]["content"]["multipart/form-data"]
+    assert part["schema"]["properties"]["cover"] == binary
+    album = found["components"]["schemas"]["fixture.upload.v1.Album"]["properties"]
+    assert album["cover"]["format"] == "byte"
+    assert "multipart/form-data" not in str(document([AlbumService], info=INFO))
