@@ -79,7 +79,7 @@ class HTTPServer(Addressed):
     ) -> None:
         if heartbeat <= 0:
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
-        super().__init__(address or "127.0.0.1:0")
+        super().__init__("127.0.0.1:0" if address is None else address)
         self._listens = address is not None
         self._services = tuple(services)
         self._middleware = tuple(middleware)
