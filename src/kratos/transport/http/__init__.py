@@ -9,15 +9,19 @@ from kratos.lazy import lazy
 if TYPE_CHECKING:
     from kratos.transport.http.channel import HTTPChannel
     from kratos.transport.http.client import HTTPClient
+    from kratos.transport.http.cors import CORS
     from kratos.transport.http.format import Envelope, Format
     from kratos.transport.http.limits import Limits
     from kratos.transport.http.server import HTTPServer
+    from kratos.transport.tls import TLS
 
-__all__ = ["Envelope", "Format", "HTTPChannel", "HTTPClient", "HTTPServer", "Limits"]
+__all__ = ["CORS", "TLS", "Envelope", "Format", "HTTPChannel", "HTTPClient", "HTTPServer", "Limits"]
 
 __getattr__ = lazy(
     __name__,
     {
+        "CORS": "cors",
+        "TLS": ".tls",
         "Envelope": "format",
         "Format": "format",
         "HTTPChannel": "channel",
