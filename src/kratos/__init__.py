@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from kratos.transport.grpc.server import GRPCServer
     from kratos.transport.http.client import HTTPClient
     from kratos.transport.http.server import HTTPServer
+    from kratos.transport.tls import TLS
 
 __all__ = [
+    "TLS",
     "App",
     "Call",
     "Error",
@@ -64,6 +66,7 @@ __getattr__ = lazy(
         "Peer": "call",
         "Reply": "call",
         "Shutdown": "app",
+        "TLS": "transport.tls",
         "blocking": "service",
         "current_call": "call",
         "only": "handler",

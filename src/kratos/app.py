@@ -273,7 +273,11 @@ class App:
         operations = [operation for service in self.services for _, operation in service.__operations__]
         rules = [rule for each in operations if not each.client_streams for rule in each.http]
         paths = [re.sub(r"\{[^{}]*\}", "kratos", rule.path) for rule in rules if rule.method == "GET"]
-        return [f"  try:  curl {urls[0]}{paths[0]}"] if urls and paths else []
+        if not urls or not paths:
+            return []
+        socket = urls[0].removeprefix("http+unix:")
+        where = urls[0] if socket == urls[0] else f"--unix-socket {socket} http://localhost"
+        return [f"  try:  curl {where}{paths[0]}"]
 
 
 Source: TypeAlias = "App | Callable[[], App | Awaitable[App]]"

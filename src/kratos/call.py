@@ -20,7 +20,7 @@ from kratos.errors import Error, KnownErrors
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation
 
-__all__ = ["AppInfo", "Call", "CallOptions", "Limit", "Peer", "Reply", "current_call"]
+__all__ = ["AppInfo", "Call", "CallOptions", "Certificate", "Limit", "Peer", "Reply", "current_call"]
 
 Limit = Literal["client", "server", "method"]
 """Whose time limit a deadline comes from."""
@@ -48,14 +48,30 @@ class AppInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """The other end of the connection.
+class Certificate:
+    """Who somebody is by their certificate, which has been verified.
 
     Attributes:
-        address: ``10.0.0.7:52114``, ``[::1]:52114``, ``unix:/run/app.sock``; empty if unknown.
+        common_name: The common name of the subject; empty if it has none.
+        names: The alternative names, whatever their kind: hosts, addresses, URIs such as ``spiffe://shop/orders``.
+    """
+
+    common_name: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of the connection; for a client that came by a trusted proxy, that client.
+
+    Attributes:
+        address: ``10.0.0.7:52114``, ``[::1]:52114``; a client behind a proxy has no port, one on a Unix socket is
+            ``unix:``, a server there ``unix:/run/app.sock``; empty if unknown.
+        certificate: Who it is by mutual TLS; None for who has shown none to us.
     """
 
     address: str = ""
+    certificate: Certificate | None = None
 
 
 UNKNOWN_PEER: Final = Peer()

@@ -13,13 +13,13 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
 
     Args:
         package: The façade's ``__name__``.
-        homes: The module of each name, relative to the package.
+        homes: The module of each name, relative to the package; one more dot in front is the package above.
     """
 
     def load(name: str) -> object:
         home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{home}"), name)
+        return getattr(import_module(f".{home}", package), name)
 
     return load

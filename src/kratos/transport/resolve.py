@@ -78,22 +78,28 @@ class Nodes:
 
     Args:
         target: Fixed addresses or a service.
-        kind: The transport, ``http`` or ``grpc``: also the scheme of the endpoints to look for.
-        connect: Opens a channel to ``host:port``.
+        kind: The transport, ``http`` or ``grpc``.
+        connect: Opens a channel to ``host:port`` or ``unix:/path``.
         discovery: Where services are looked up.
+        scheme: The scheme of the endpoints to look for; ``kind`` if it is empty.
 
     Raises:
-        ValueError: The target is a service and there is no discovery, or it asks for TLS.
+        ValueError: The target is a service and there is no discovery.
     """
 
     def __init__(
-        self, target: Target, *, kind: str, connect: Callable[[str], Channel], discovery: Discovery | None = None
+        self,
+        target: Target,
+        *,
+        kind: str,
+        connect: Callable[[str], Channel],
+        discovery: Discovery | None = None,
+        scheme: str = "",
     ) -> None:
         if target.service and discovery is None:
             raise ValueError(f"discovery:///{target.service} needs a registry to ask: pass discovery=")
-        if target.secure:
-            raise ValueError(f"TLS is not there yet: connect to {', '.join(target.addresses)} by {kind}://")
         self.kind = kind
+        self._scheme = scheme or kind
         self._target = target
         self._connect = connect
         self._discovery = discovery
@@ -119,7 +125,7 @@ class Nodes:
             await self._known.wait()
         if not self._addresses:
             raise ServiceUnavailable(
-                f"{call.operation.name}: nobody serves {self._target.service} over {self.kind}",
+                f"{call.operation.name}: nobody serves {self._target.service} over {self._scheme}",
                 reason="NODE_NOT_FOUND",
             )
         self._turn = (self._turn + 1) % len(self._addresses)
@@ -144,7 +150,7 @@ class Nodes:
     async def _watch(self, discovery: Discovery) -> None:
         while True:
             try:
-                async for instances in discovery.watch(self._target.service, self.kind):
+                async for instances in discovery.watch(self._target.service, self._scheme):
                     self._update(instances)
             except Exception:
                 logger.exception("watching %s failed, trying again in %s s", self._target.service, RETRY_SECONDS)
@@ -152,7 +158,7 @@ class Nodes:
 
     def _update(self, instances: tuple[Instance, ...]) -> None:
         urls = (url.partition("://") for instance in instances for url in instance.endpoints)
-        self._addresses = tuple(dict.fromkeys(rest.rstrip("/") for scheme, _, rest in urls if scheme == self.kind))
+        self._addresses = tuple(dict.fromkeys(rest.rstrip("/") for scheme, _, rest in urls if scheme == self._scheme))
         self._known.set()
         for address in [address for address in self._channels if address not in self._addresses]:
             # No call goes there any more; those under way get time to finish before the connection is closed.

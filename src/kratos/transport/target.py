@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 __all__ = ["Target"]
 
 _PORTS = {"http": 80, "https": 443, "grpc": None, "grpcs": None}
-_FORMS = "host:port, http://host:port, grpc://host:port, direct:///host:port,host:port or discovery:///name"
+_UNIX = ("unix", "http+unix", "grpc+unix")
+_FORMS = (
+    "host:port, http://host:port, https://host:port, grpc://host:port, unix:/path, direct:///host:port,host:port or "
+    "discovery:///name"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,22 +21,27 @@ class Target:
     """Where calls go: fixed addresses, or a service to look up.
 
     Attributes:
-        addresses: ``host:port`` of each node; empty for a service.
+        addresses: ``host:port`` or ``unix:/path`` of each node; empty for a service.
         service: The name to look up, empty for fixed addresses.
-        secure: Whether the scheme asks for TLS.
+        secure: Whether the scheme asks for TLS; None where it does not say.
     """
 
     addresses: tuple[str, ...] = ()
     service: str = ""
-    secure: bool = False
+    secure: bool | None = None
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads ``host:port``, a URL, ``direct:///a:1,b:2`` or ``discovery:///name``.
+        """Reads ``host:port``, a URL, ``unix:/path``, ``direct:///a:1,b:2`` or ``discovery:///name``.
 
         Raises:
             ValueError: It is something else; the message shows the forms.
         """
+        kind, _, path = text.partition("?mode=")[0].partition(":")
+        if kind in _UNIX:
+            if not path.strip("/"):
+                raise ValueError(f"target {text!r} has no path; use {_FORMS}")
+            return cls((f"unix:{os.path.abspath(path.removeprefix('//'))}",), secure=False)
         scheme, separator, rest = text.partition("://")
         if not separator:
             return cls((_address(text, text, None),))

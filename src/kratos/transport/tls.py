@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["TLS"]
+__all__ = ["TLS", "Renewal"]
+
+logger = logging.getLogger("kratos.tls")
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
@@ -32,7 +35,7 @@ class TLS:
     cert: StrPath | None = None
     key: StrPath | None = None
     ca: StrPath | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     server_name: str | None = None
 
     def __post_init__(self) -> None:
@@ -72,10 +75,14 @@ class TLS:
         if self.cert is None or self.key is None:
             return
         _readable(self.cert, self.key)
+        # Without a password OpenSSL would ask for one on the terminal. Only encrypted keys look at it.
+        password = self.password or ""
         try:
-            context.load_cert_chain(self.cert, self.key, self.password)
+            # Tried on a context of no importance: one that has taken a certificate and no key for it serves nobody.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key, password)
+            context.load_cert_chain(self.cert, self.key, password)
         except ssl.SSLError as failure:
-            reason = failure.reason or str(failure)
+            reason = failure.reason or "is it all of a PEM file, and the password right?"
             raise ValueError(f"certificate {self.cert} and key {self.key} cannot be used: {reason}") from failure
 
     def _loaded(self, context: ssl.SSLContext) -> ssl.SSLContext:
@@ -89,6 +96,52 @@ class TLS:
                 reason = failure.reason or str(failure)
                 raise ValueError(f"{self.ca} holds no certificate to trust: {reason}") from failure
         return context
+
+
+class Renewal:
+    """The TLS of a server that runs: its certificate is read again when the files change.
+
+    Args:
+        tls: The files.
+        protocols: What is spoken, for ALPN.
+
+    Attributes:
+        context: What connections are accepted by.
+
+    Raises:
+        ValueError: As ``TLS.server_context``.
+    """
+
+    def __init__(self, tls: TLS, protocols: list[str]) -> None:
+        self._tls = tls
+        self._seen = self._stamps()
+        self.context = tls.server_context()
+        self.context.set_alpn_protocols(protocols)
+
+    def check(self) -> None:
+        """Takes what is in the files now, if that is something else and of use; who is connected stays connected."""
+        seen = self._stamps()
+        if seen == self._seen:
+            return
+        self._seen = seen  # from before they are read: what changes meanwhile is seen the next time
+        try:
+            self._tls.load(self.context)
+        except ValueError as failure:
+            logger.error("the certificate of before is served on: %s", failure)  # noqa: TRY400 - words, no traceback
+        else:
+            logger.info("a new certificate is served: %s", self._tls.cert)
+
+    def _stamps(self) -> list[tuple[int, ...]]:
+        return [_stamp(path) for path in (self._tls.cert, self._tls.key) if path is not None]
+
+
+def _stamp(path: StrPath) -> tuple[int, ...]:
+    """Returns what differs when a file has been written or replaced, links to it included."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _readable(*paths: StrPath) -> None:

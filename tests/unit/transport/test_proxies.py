@@ -54,6 +54,16 @@ def test_forwarded(value: str, client: str) -> None:
     assert TRUSTED.client("10.0.0.1", headers) == client
 
 
+def test_unix_sockets() -> None:
+    """A proxy on a Unix socket is trusted if it was named; nobody else is by that."""
+    assert Proxies(["unix:"]).client("unix:", forwarded("1.2.3.4, unix:")) == "unix:"
+    assert Proxies(["unix:"]).client("unix:", forwarded("1.2.3.4")) == "1.2.3.4"
+    assert Proxies(["unix:"]).client("10.0.0.1", forwarded("1.2.3.4")) == "10.0.0.1"
+    assert TRUSTED.client("unix:", forwarded("1.2.3.4")) == "unix:"
+    assert Proxies(["unix:"])
+    assert not Proxies([])
+
+
 def test_wrong_addresses() -> None:
     """What is no network is refused, and one string is no list."""
     with pytest.raises(ValueError, match="'proxy.local' is no address or network of a proxy"):

@@ -16,6 +16,7 @@ from kratos.service import BidiCall
 from kratos.tools.failure import USAGE, Failure
 from kratos.transport.client import Client
 from kratos.transport.target import Target
+from kratos.transport.tls import TLS
 
 __all__ = ["Exchange", "Place"]
 
@@ -29,23 +30,28 @@ class Place:
     Attributes:
         url: What the client is told.
         kind: The transport.
+        tls: Whom to trust, and who we are; None is what the client does without.
     """
 
     url: str
     kind: Kind
+    tls: TLS | None = None
 
     @classmethod
-    def parse(cls, text: str, kind: Kind | None = None) -> Self:
+    def parse(cls, text: str, kind: Kind | None = None, tls: TLS | None = None) -> Self:
         """Reads a target.
 
         Args:
-            text: ``http://host:port``, ``grpc://host:port``, or an address without a transport.
+            text: ``http://host:port``, ``https://host:port``, ``grpc://host:port``, ``http+unix:/path``, or an address
+                without a transport.
             kind: The transport, where the target does not say it.
+            tls: Certificates, if there are any.
 
         Raises:
             Failure: Nobody says which transport, two are said, or it is no target.
         """
-        scheme, separator, _ = text.partition("://")
+        separator = "://" in text or "+unix:" in text
+        scheme = text.partition(":")[0].removesuffix("+unix")
         said: Kind | None = "http" if scheme in ("http", "https") else "grpc" if scheme in ("grpc", "grpcs") else None
         if separator and scheme == "discovery":
             raise Failure(f"{text}: names are not looked up yet; call an address", code=USAGE)
@@ -59,7 +65,9 @@ class Place:
         if chosen is None:
             forms = f"http://{text} or grpc://{text}" if not separator else f"{text} --http or {text} --grpc"
             raise Failure(f"{text} does not say how to call it: {forms}", code=USAGE)
-        return cls(text, chosen)
+        if chosen == "grpc" and tls is not None:
+            raise Failure("TLS is not there yet for gRPC: certificates are for https:// targets", code=USAGE)
+        return cls(text, chosen, tls)
 
     def connect(self, codec: Codec) -> Client:
         """Returns a client; it has no time limit of its own.
@@ -74,7 +82,7 @@ class Place:
             if self.kind == "http":
                 from kratos.transport.http.client import HTTPClient  # noqa: PLC0415 - only the library that is needed
 
-                return HTTPClient(self.url, timeout=None, codec=codec)
+                return HTTPClient(self.url, timeout=None, codec=codec, tls=self.tls)
             from kratos.transport.grpc.client import GRPCClient  # noqa: PLC0415 - only the library that is needed
 
             return GRPCClient(self.url, timeout=None)
@@ -108,15 +116,18 @@ class Exchange:
         Args:
             request: The message; without one the path is shown as the contract has it.
         """
-        address = self.place.url.rpartition("://")[2].strip("/")
+        url = self.place.url
+        is_socket = "unix:" in url
+        address = url.rpartition("://")[2].strip("/")
         if self.place.kind == "grpc":
-            return f"grpc://{address}{self.operation.name}"
+            return f"{self.operation.name} at {url}" if is_socket else f"grpc://{address}{self.operation.name}"
         from kratos.transport.http.path import rule_of  # noqa: PLC0415 - only the library that is needed
 
         rule = rule_of(self.operation)
         verb = "WebSocket" if self.operation.client_streams else rule.method
         path = self.operation.http[0].path if request is None else rule.target(request)
-        return f"{verb} http://{address}{path}"
+        secure = self.place.tls is not None or url.startswith("https:")
+        return f"{verb} {path} at {url}" if is_socket else f"{verb} http{'s' if secure else ''}://{address}{path}"
 
     async def run(self, client: Client, requests: AsyncIterator[Any], take: Callable[[Any], None]) -> None:
         """Makes the call; whatever ends this ends it on the server too.

@@ -20,6 +20,7 @@ _RESERVED: Final = {
     **dict.fromkeys(("accept", "connection", "content-length", "content-type", "host", "te", "transfer-encoding"), ""),
     "x-request-timeout": "; use --timeout",
 }
+_PEM: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 
 
@@ -42,6 +43,9 @@ def _completed(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[
               help="How long the call may take: 10 unless it is a stream.")  # fmt: skip
 @click.option("--http", "kind", flag_value="http", help="Call over HTTP, where TARGET does not say.")
 @click.option("--grpc", "kind", flag_value="grpc", help="Call over gRPC, where TARGET does not say.")
+@click.option("--ca", type=_PEM, metavar="FILE", help="Trust the authorities in a PEM file; the call goes over TLS.")
+@click.option("--cert", type=_PEM, metavar="FILE", help="Show a certificate of ours, from a PEM file.")
+@click.option("--key", type=_PEM, metavar="FILE", help="Its private key.")
 @click.option("-v", "--verbose", is_flag=True, help="Show request line, time, headers and trailers.")
 @click.option("--json", "as_json", is_flag=True, help="One line for each reply; an error is JSON on stderr.")
 @click.option("--project", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
@@ -56,16 +60,21 @@ def command(
     headers: tuple[str, ...],
     timeout: float | None,
     kind: Literal["http", "grpc"] | None,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
     verbose: bool,
     as_json: bool,
     project: Path | None,
 ) -> None:
     """Call an operation of a running service.
 
-    TARGET is http://host:port or grpc://host:port. OPERATION is a name such as helloworld.v1.Greeter/SayHello, or the
-    end of it. JSON is the request; @FILE reads a file, - reads stdin. A stream takes one value after the other, and
-    sends each as soon as it is there.
+    TARGET is http://host:port, https://host:port, grpc://host:port or http+unix:/path. OPERATION is a name such as
+    helloworld.v1.Greeter/SayHello, or the end of it. JSON is the request; @FILE reads a file, - reads stdin. A stream
+    takes one value after the other, and sends each as soon as it is there.
     """
+    if (cert is None) != (key is None):
+        raise click.UsageError("--cert and --key go together")
     pairs = [_header(each) for each in headers]
     known = names(home := _project(project))
     if not known:
@@ -77,6 +86,9 @@ def command(
         project=home,
         target=target,
         kind=kind,
+        ca=ca,
+        cert=cert,
+        key=key,
         operation=chosen,
         request=request_json,
         headers=pairs,

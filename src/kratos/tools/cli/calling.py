@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Literal
 
@@ -23,6 +24,7 @@ from kratos.tools.cli.target import blamed
 from kratos.tools.cli.terminal import error, note, paint, show
 from kratos.tools.codegen.project import Project
 from kratos.tools.failure import USAGE, Failure
+from kratos.transport.tls import TLS
 
 __all__ = ["Order", "carry_out"]
 
@@ -37,6 +39,9 @@ class Order:
         project: Where the operation comes from.
         target: Where the call goes.
         kind: The transport, where the target does not say it.
+        ca: Whom to trust; None is what the system trusts.
+        cert: Our certificate; None is none.
+        key: Its key.
         operation: What is called.
         request: The word for the request; None if there was none.
         headers: What goes along.
@@ -48,6 +53,9 @@ class Order:
     project: Project
     target: str
     kind: Literal["http", "grpc"] | None
+    ca: Path | None
+    cert: Path | None
+    key: Path | None
     operation: Known
     request: str | None
     headers: list[tuple[str, str]]
@@ -75,7 +83,8 @@ def carry_out(order: Order) -> bool:
 
 def _prepared(order: Order) -> tuple[Exchange, Translator]:
     """Returns the call to make, and what reads and writes its messages."""
-    place = Place.parse(order.target, order.kind)
+    tls = TLS(ca=order.ca, cert=order.cert, key=order.key) if order.ca or order.cert else None
+    place = Place.parse(order.target, order.kind, tls)
     with blamed(order.project.root):
         operation, errors = load(order.project, order.operation)
         translator = Translator(operation, order.project)
@@ -156,7 +165,7 @@ def _tell(failure: Error, exchange: Exchange, *, as_json: bool) -> None:
         if other:
             error(f"{exchange.place.url} does not speak {exchange.place.kind}", hint=f"kratos call {other} …")
         else:
-            error(visible(failure.message))
+            error(visible(failure.message), hint=_certificates(failure))
         return
     if failure.reason == "DEADLINE_EXCEEDED" and failure.metadata.get("limit") == "client" and exchange.timeout:
         error(f"no reply within {exchange.timeout:g} s", hint=f"--timeout {exchange.timeout * 5:g}")
@@ -180,7 +189,15 @@ def _detail(detail: object) -> dict[str, Any]:
 
 def _other_transport(failure: Error, exchange: Exchange) -> str:
     """Returns the target to call instead, where it was the wrong transport."""
-    address = exchange.place.url.rpartition("://")[2]
-    if exchange.place.kind == "http":
-        return f"grpc://{address}" if "does not answer in HTTP" in failure.message else ""
-    return f"http://{address}" if "http1.x server" in failure.message else ""
+    other = "grpc" if exchange.place.kind == "http" else "http"
+    if ("does not answer in HTTP" if other == "grpc" else "http1.x server") not in failure.message:
+        return ""
+    place = exchange.place.url.rpartition("unix:")[2]
+    return f"{other}+unix:{place}" if "unix:" in exchange.place.url else f"{other}://{place.rpartition('://')[2]}"
+
+
+def _certificates(failure: Error) -> str:
+    """Returns the options that are missing, where one end does not believe the other."""
+    if "TLS(ca=" in failure.message:
+        return "--ca FILE"
+    return "--cert FILE --key FILE" if "certificate of ours" in failure.message else ""

@@ -80,7 +80,9 @@ def _keyed(servers: Iterable[object]) -> Iterable[tuple[str, _Addressed]]:
 
 def _move(server: _Addressed, host: str, port: int | None) -> None:
     now = Address.parse(server.address)
-    moved = Address(host.strip("[]") or now.host, now.port if port is None else port)
+    if now.path and port is None:
+        return  # a socket is on no host
+    moved = Address(host.strip("[]") or now.host or "127.0.0.1", now.port if port is None else port)
     try:
         server.address = str(moved)
     except ValueError as failure:

@@ -16,7 +16,7 @@ from kratos.transport.dispatch import Dispatcher
 from kratos.transport.grpc.guard import new_server
 from kratos.transport.grpc.handlers import Handlers, refuse
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
-from kratos.transport.listen import Address, Addressed, listen
+from kratos.transport.listen import Address, Addressed, claim, listen, permit
 from kratos.transport.routes import Route
 
 __all__ = ["GRPCServer"]
@@ -33,7 +33,7 @@ class GRPCServer(Addressed):
     """Serves operations of all four kinds over gRPC.
 
     Args:
-        address: ``host:port``; port 0 takes a free one.
+        address: ``host:port``, where port 0 takes a free one; or a Unix socket, ``unix:/run/shop.sock?mode=660``.
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
         timeout: Seconds for a unary call; None is no limit. Streams have none. A client may ask for less by
@@ -43,7 +43,7 @@ class GRPCServer(Addressed):
         keepalive: How dead connections are found, and how long connections live.
 
     Raises:
-        ValueError: The address is not ``host:port``.
+        ValueError: The address is none.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class GRPCServer(Addressed):
     @property
     def endpoint(self) -> str:
         """The URL it answers at, with the real port once it has started."""
-        return f"grpc://{self._address}"
+        return self._address.url("grpc")
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -122,14 +122,18 @@ class GRPCServer(Addressed):
         if self._handlers is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
         server = new_server(self._handlers.methods, refuse, self._options)
+        claim(self._address)  # grpcio takes the place of whoever serves there, without a word
+        place = f"unix:{self._address.path}" if self._address.path else str(self._address)
         try:
-            port = server.add_insecure_port(str(self._address))
+            port = server.add_insecure_port(place)
         except RuntimeError:
             listen(self._address).close()  # grpcio does not say why it failed; the socket does
             raise
+        permit(self._address)
         await server.start()
         self._server = server
-        self._address = Address(self._address.host, port)
+        if not self._address.path:
+            self._address = Address(self._address.host, port)
 
     async def stop(self, timeout: float | None = None) -> None:
         """Refuses new calls, finishes what is under way, and cancels what is not done after ``timeout`` seconds.

@@ -9,13 +9,17 @@ from kratos.lazy import lazy
 if TYPE_CHECKING:
     from kratos.transport.http.channel import HTTPChannel
     from kratos.transport.http.client import HTTPClient
+    from kratos.transport.http.cors import CORS
     from kratos.transport.http.format import Envelope, Format
     from kratos.transport.http.limits import Limits
     from kratos.transport.http.mounts import mount
     from kratos.transport.http.raw import HTTPRequest, handle, request_of
     from kratos.transport.http.server import HTTPServer
+    from kratos.transport.tls import TLS
 
 __all__ = [
+    "CORS",
+    "TLS",
     "Envelope",
     "Format",
     "HTTPChannel",
@@ -31,6 +35,8 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "CORS": "cors",
+        "TLS": ".tls",
         "Envelope": "format",
         "Format": "format",
         "HTTPChannel": "channel",

@@ -14,13 +14,15 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from kratos.call import Call, Peer
+from kratos.call import Call
 from kratos.errors import BadRequest, ClientClosed, ClientError, Error
 from kratos.handler import Messages
+from kratos.transport.http.crossorigin import ORIGIN_ALLOWED
 from kratos.transport.http.edge import BODILESS, Edge, Header, Request, Response, Target
 from kratos.transport.http.events import EventStream
 from kratos.transport.http.mounts import pass_on
 from kratos.transport.http.own import OwnPages
+from kratos.transport.http.peers import peer_of
 from kratos.transport.http.problem import stopping
 from kratos.transport.http.route import Match
 from kratos.transport.http.upload import Upload
@@ -78,6 +80,17 @@ class ASGIFront:
             await self._websocket(scope, receive, send)
         else:
             raise NotImplementedError(f"{scope['type']} connections are not served here")
+
+    def methods(self, scope: Scope) -> list[str]:
+        """Returns the methods that the path of a request answers, ``*`` being all; none if it is unknown."""
+        request = _request(scope, "")  # a method that no rule can have
+        try:
+            self._edge.match(request)
+        except Error as error:
+            if error.code == 404 and self._own.get(request.path) is not None:
+                return ["GET", "HEAD"]
+            return error.metadata["allow"].split(", ") if error.code == 405 else []
+        return ["*"]
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _request(scope, scope["method"])
@@ -146,7 +159,8 @@ class ASGIFront:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         connect = await receive()  # "websocket.connect", always
         request = _request(scope, "GET")
-        plain = "websocket.http.response" in scope.get("extensions", ())
+        extensions = scope.get("extensions", ())
+        plain, allowed = "websocket.http.response" in extensions, ORIGIN_ALLOWED in extensions
         try:
             match = self._edge.match(request)
             if not match.target.upgrades and not match.target.passes:
@@ -156,7 +170,8 @@ class ASGIFront:
                 await refuse(send, self._edge.refuse(error), plain=plain)
             return
         if not match.target.passes:
-            await Socket(self._edge, request, match, receive=receive, send=send, plain=plain).run()
+            socket = Socket(self._edge, request, match, receive=receive, send=send, plain=plain, allowed=allowed)
+            await socket.run()
             return
         turn_down = partial(refuse, send, plain=plain)
         again = _again(connect, receive)
@@ -222,13 +237,12 @@ def _request(scope: Scope, method: str) -> Request:
     path = quote(scope["path"], safe=_IN_PATHS) if raw_path is None else raw_path.decode("latin-1").partition("?")[0]
     if scope.get("root_path"):  # another application has us below a prefix
         path = path.removeprefix(quote(scope["root_path"].rstrip("/"), safe=_IN_PATHS)) or "/"
-    client = scope.get("client")
     return Request(
         method=method,
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=scope["headers"],
-        peer=Peer(f"{client[0]}:{client[1]}" if client else ""),
+        peer=peer_of(scope),
     )
 
 

@@ -41,7 +41,8 @@ class HTTPChannel:
     the event loop of its first call.
 
     Args:
-        base_url: ``http://host:port`` or ``https://host:port``; a path goes before every path of the contract.
+        base_url: ``http://host:port`` or ``https://host:port``; a path goes before every path of the contract. Or
+            ``unix:/path``, which is a socket.
         codec: How messages are written; JSON if not given. Streams are always JSON: their frames are text.
         max_message: The largest reply, event or frame to receive, in bytes, after decompression.
         connect_timeout: Seconds for a connection to come about, WebSocket handshake included; a call's deadline may
@@ -50,6 +51,7 @@ class HTTPChannel:
             a request that meets such a close is lost.
         max_connections: The most connections at a time, streams included; further calls wait. 0 is no limit.
         tls: How to trust an ``https`` server; the system's authorities if not given.
+        server_name: The name to expect in its certificate, where it is not the host.
         envelope: What the server puts around its replies, as it was told.
 
     Attributes:
@@ -72,6 +74,7 @@ class HTTPChannel:
         keep_alive: float = 4.0,
         max_connections: int = 0,
         tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
         envelope: Envelope | None = None,
     ) -> None:
         self._envelope = envelope
@@ -85,6 +88,7 @@ class HTTPChannel:
         self._keep_alive = keep_alive
         self._max_connections = max_connections
         self._tls = tls
+        self._server_name = server_name
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -148,6 +152,7 @@ class HTTPChannel:
                 data=body if rest is None else _pieces(rule, body or b"", rest),
                 headers=headers,
                 allow_redirects=False,
+                server_hostname=self._server_name,
                 timeout=aiohttp.ClientTimeout(total=seconds_left(call), sock_connect=self._connect_timeout),
             )
         except BROKEN as failure:
@@ -233,6 +238,7 @@ class HTTPChannel:
             peer=self.peer.address,
             max_message=self._max_message,
             connect_timeout=self._connect_timeout,
+            server_name=self._server_name,
         )
         connector = self._connected().connector
         assert connector is not None  # noqa: S101 - a session that is open has one
@@ -246,7 +252,9 @@ class HTTPChannel:
     def _broken(self, failure: Exception, call: Call) -> Error:
         if isinstance(failure.__cause__, Error):  # of whoever makes the pieces of an upload
             return failure.__cause__
-        return closed(self.peer.address) if self._closed else broken(failure, call, self.peer.address)
+        if self._closed:
+            return closed(self.peer.address)
+        return broken(failure, call, self.peer.address, tls=self._base.startswith("https:"))
 
     def _connected(self) -> aiohttp.ClientSession:
         """Returns the session; the first call makes it, because that needs the event loop."""
@@ -254,13 +262,19 @@ class HTTPChannel:
             raise closed(self.peer.address)
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._max_connections, keepalive_timeout=self._keep_alive, ssl=self._tls or True
-                ),
+                connector=self._connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
             )
         return self._session
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        kind, _, path = self.peer.address.partition(":")
+        if kind == "unix":
+            return aiohttp.UnixConnector(path, limit=self._max_connections, keepalive_timeout=self._keep_alive)
+        return aiohttp.TCPConnector(
+            limit=self._max_connections, keepalive_timeout=self._keep_alive, ssl=self._tls or True
+        )
 
 
 async def _pieces(rule: Rule, first: bytes, rest: AsyncIterable[Any]) -> AsyncIterator[bytes]:
@@ -275,7 +289,9 @@ def _content_type(codec: Codec) -> str:
 
 
 def _parse(base_url: str) -> tuple[str, str]:
-    """Returns what goes before every path, and ``host:port``."""
+    """Returns what goes before every path, and ``host:port``; or the socket."""
+    if base_url.startswith("unix:/"):
+        return "http://localhost", base_url
     try:
         split = urlsplit(base_url)
         port = split.port or _PORTS.get(split.scheme)
@@ -283,6 +299,6 @@ def _parse(base_url: str) -> tuple[str, str]:
         split, port = urlsplit(""), None
     strange = split.query or split.fragment or "@" in split.netloc
     if split.scheme not in _PORTS or not split.hostname or not port or strange:
-        raise ValueError(f"{base_url!r} is not http://host:port or https://host:port")
+        raise ValueError(f"{base_url!r} is not http://host:port, https://host:port or unix:/path")
     host = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
     return f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}", f"{host}:{port}"

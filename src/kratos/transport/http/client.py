@@ -13,6 +13,7 @@ from kratos.transport.http.channel import HTTPChannel
 from kratos.transport.http.format import Envelope
 from kratos.transport.resolve import Nodes
 from kratos.transport.target import Target
+from kratos.transport.tls import TLS
 
 __all__ = ["HTTPClient"]
 
@@ -21,15 +22,19 @@ class HTTPClient(Client):
     """Makes calls over HTTP, by the rules of the contract. Use it as an async context manager.
 
     Args:
-        target: ``host:port``, ``http://host:port``, ``direct:///a:1,b:2`` or ``discovery:///name``.
+        target: ``host:port``, ``http://host:port``, ``https://host:port``, ``unix:/path``, ``direct:///a:1,b:2`` or
+            ``discovery:///name``.
         middleware: What every call passes, the first one outermost.
         timeout: Seconds for a unary call; None is no limit. Streams have none.
         codec: How messages are written; JSON if not given.
         envelope: What the server puts around its replies, as it was told; None for nothing.
         discovery: Where ``discovery:///name`` is looked up.
+        tls: Whom to trust, and who we are; an ``https`` target without it trusts the system's authorities. With it
+            everything goes over TLS: services are called at their ``https`` endpoints, else at their ``http`` ones.
+            Its files are read now.
 
     Raises:
-        ValueError: The target cannot be read, or needs a ``discovery``.
+        ValueError: The target cannot be read, needs a ``discovery``, or cannot have TLS; or a file cannot be used.
 
     Example:
         ``async with HTTPClient("localhost:8000") as conn: await GreeterClient(conn).say_hello(HelloRequest())``
@@ -44,12 +49,20 @@ class HTTPClient(Client):
         codec: Codec | None = None,
         envelope: Envelope | None = None,
         discovery: Discovery | None = None,
+        tls: TLS | None = None,
     ) -> None:
         chosen = codec or JsonCodec()
-        nodes = Nodes(
-            Target.parse(target),
-            kind="http",
-            connect=lambda address: HTTPChannel(f"http://{address}", codec=chosen, envelope=envelope),
-            discovery=discovery,
-        )
+        parsed = Target.parse(target)
+        if tls is not None and parsed.secure is False:
+            raise ValueError(f"{target} has no TLS: take tls= away, or say https://")
+        tls = TLS() if tls is None and parsed.secure else tls
+        context = None if tls is None else tls.client_context()
+        scheme = "http" if tls is None else "https"
+
+        def connect(address: str) -> HTTPChannel:
+            url = address if address.startswith("unix:") else f"{scheme}://{address}"
+            name = None if tls is None else tls.server_name
+            return HTTPChannel(url, codec=chosen, envelope=envelope, tls=context, server_name=name)
+
+        nodes = Nodes(parsed, kind="http", connect=connect, discovery=discovery, scheme=scheme)
         super().__init__(nodes, middleware=middleware, timeout=timeout)

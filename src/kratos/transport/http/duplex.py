@@ -47,6 +47,7 @@ class Duplex:
         peer: The server, for error messages.
         max_message: The largest frame to receive, in bytes.
         connect_timeout: Seconds for the handshake, connecting included.
+        server_name: The name to expect in the server's certificate, where it is not the host.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Duplex:
         peer: str,
         max_message: int,
         connect_timeout: float,
+        server_name: str | None = None,
     ) -> None:
         self._call = call
         self._rule = rule
@@ -67,6 +69,7 @@ class Duplex:
         self._peer = peer
         self._max_message = max_message
         self._connect_timeout = connect_timeout
+        self._server_name = server_name
         self._response: aiohttp.ClientResponse | None = None
         self._refusal = b""
 
@@ -134,11 +137,12 @@ class Duplex:
                     headers=headers,
                     autoclose=False,
                     max_msg_size=self._max_message,
+                    server_hostname=self._server_name,
                 )
         except aiohttp.WSServerHandshakeError as failure:
             raise self._refused(failure) from failure
         except BROKEN as failure:
-            raise broken(failure, self._call, self._peer) from failure
+            raise broken(failure, self._call, self._peer, tls=url.scheme == "https") from failure
         finally:
             await session.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from http import HTTPStatus
 from typing import Final
 
@@ -21,6 +22,15 @@ BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """What aiohttp raises when an exchange fails; ``broken`` puts it into words."""
 
 _JSON: Final = JsonCodec()
+_ADVICE: Final = {
+    18: "trust it by TLS(ca=...)",  # signed by itself
+    19: "trust it by TLS(ca=...)",  # an authority signed by itself
+    20: "trust its authority by TLS(ca=...)",
+    62: "TLS(server_name=...) expects another name",
+    64: "TLS(server_name=...) expects a name instead",
+}
+"""What to do about a certificate, by OpenSSL's number for what is wrong with it."""
+
 _SHOWN = 200  # characters of a body in plain text that become a message
 # How close to its deadline a call that timed out may be, in seconds, for the deadline to be the reason.
 _CLOSE = 0.02
@@ -61,8 +71,15 @@ def told(text: str, call: Call) -> Error:
     return restore(_code(code), reason, message, metadata, known=call.known)
 
 
-def broken(failure: Exception, call: Call, peer: str) -> Error:
-    """Returns the error of an exchange that failed with one of ``BROKEN``."""
+def broken(failure: Exception, call: Call, peer: str, *, tls: bool = False) -> Error:
+    """Returns the error of an exchange that failed with one of ``BROKEN``.
+
+    Args:
+        failure: What was raised.
+        call: The call.
+        peer: The server.
+        tls: Whether it was over TLS: a server that misses a certificate of ours may not find the time to say so.
+    """
     if isinstance(failure, TimeoutError) and failure.errno is None:  # a timer of ours and not the system's
         remaining = call.remaining()
         if remaining is not None and remaining < _CLOSE:
@@ -72,7 +89,8 @@ def broken(failure: Exception, call: Call, peer: str) -> Error:
         return ServiceUnavailable(f"cannot connect to {peer}: {_words(failure)}", reason="CONNECTION_FAILED")
     if isinstance(failure, aiohttp.ClientResponseError):
         return ServerError(f"{peer} does not answer in HTTP: {failure.message}", code=502, reason="BAD_REPLY")
-    return lost(peer, _words(failure))
+    missing = tls and isinstance(failure, aiohttp.ServerDisconnectedError)
+    return lost(peer, _words(failure) + ("; does it want a certificate of ours, or another one?" if missing else ""))
 
 
 def lost(peer: str, why: str) -> Error:
@@ -122,9 +140,19 @@ def _code(code: int) -> int:
 def _words(failure: Exception) -> str:
     """Returns why a connection failed, for a person: the operating system's words where there are any."""
     if isinstance(failure, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not accepted: {failure.certificate_error}"
+        return f"its certificate is not accepted: {_verdict(failure.certificate_error)}"
     cause: BaseException = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
     if isinstance(cause, aiohttp.ServerDisconnectedError):
         return "the server closed it"
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS; http:// may be what it wants"
     words = cause.strerror if isinstance(cause, OSError) else None
     return words or str(cause) or type(cause).__name__
+
+
+def _verdict(failure: Exception) -> str:
+    """Returns what is wrong with a certificate, and what to do about it."""
+    if not isinstance(failure, ssl.SSLCertVerificationError):
+        return str(failure)
+    advice = _ADVICE.get(failure.verify_code, "")
+    return failure.verify_message.rstrip(".") + (f"; {advice}" if advice else "")

@@ -30,6 +30,7 @@ from uvicorn.server import ServerState
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.limits import Limits
+from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import to_response
 
 __all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
@@ -39,9 +40,6 @@ LINGER_SECONDS: Final = 2.0
 
 _READ: Final = 256 * 1024
 """The most bytes that an event loop hands over at once."""
-
-_EXTENSIONS: Final[dict[str, dict[object, object]]] = {CANCELS: {}}
-"""Says to the front that streams need not watch for the end of the connection themselves."""
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 
@@ -56,9 +54,13 @@ class ServerConfig(Config):
 
     Attributes:
         limits: What a client may take.
+        stopping: Whether the server stops: what still comes is answered, and told that it was the last.
+        closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
     """
 
     limits = Limits()
+    stopping = False
+    closed = False
 
 
 class _Refused(Exception):
@@ -89,7 +91,8 @@ class HTTPProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logger
         self.access_log = False
-        self._limits = cast("ServerConfig", config).limits
+        self._config = cast("ServerConfig", config)
+        self._limits = self._config.limits
         self._task: asyncio.Task[None] | None = None
         self._line = _Line(self)
         self._phase: Literal["idle", "head", "body"] = "idle"
@@ -108,8 +111,13 @@ class HTTPProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Counts the connection, and turns it away if there are too many."""
         super().connection_made(transport)
+        # Says to the front that streams need not watch for the end of the connection themselves, and who is there.
+        self._extensions: dict[str, Any] = {CANCELS: {}, PEER: peer_at(transport, self.client)}
         self._due = self.loop.time() + self._limits.header_seconds
-        if len(self.connections) > self._limits.max_connections:
+        self._stopping = self._config.stopping
+        if self._config.closed:
+            transport.abort()
+        elif len(self.connections) > self._limits.max_connections:
             self._answer(ServiceUnavailable("too many connections; try again later", reason="TOO_MANY_CONNECTIONS"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -203,7 +211,7 @@ class HTTPProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a request."""
         super().on_message_begin()
-        self.scope["extensions"] = _EXTENSIONS
+        self.scope["extensions"] = self._extensions
         self._phase = "head"
         self._progress = True
         self._hosts = self._body_bytes = 0

@@ -24,7 +24,7 @@ class Proxies:
     """The proxies that are trusted to say for whom they speak.
 
     Args:
-        trusted: Addresses and networks, ``127.0.0.1`` or ``10.0.0.0/8``.
+        trusted: Addresses and networks, ``127.0.0.1`` or ``10.0.0.0/8``; ``unix:`` is whoever comes by a Unix socket.
 
     Raises:
         TypeError: It is one string.
@@ -35,17 +35,24 @@ class Proxies:
         if isinstance(trusted, str):
             raise TypeError(f"proxies is a list: [{trusted!r}]")
         self._networks: list[_Network] = []
+        self._unix = False
         for text in trusted:
+            if text == "unix:":
+                self._unix = True
+                continue
             try:
                 self._networks.append(ipaddress.ip_network(text))
             except ValueError:
                 raise ValueError(f"{text!r} is no address or network of a proxy, such as 10.0.0.0/8") from None
 
+    def __bool__(self) -> bool:
+        return self._unix or bool(self._networks)
+
     def client(self, peer: str, headers: Sequence[Header]) -> str:
         """Returns the address of the client: the last one that no trusted proxy vouches for.
 
         Args:
-            peer: The address at the other end of the connection, without a port.
+            peer: The address at the other end of the connection, without a port; ``unix:`` on a Unix socket.
             headers: The request headers, names in lower case.
         """
         if not self._trusts(peer):
@@ -60,6 +67,8 @@ class Proxies:
         return client
 
     def _trusts(self, text: str) -> bool:
+        if text == "unix:":
+            return self._unix
         address = _address(text)
         return address is not None and any(
             address in network for network in self._networks if network.version == address.version

@@ -19,17 +19,23 @@ from kratos.openapi.describe import Info, document
 from kratos.service import Service
 from kratos.transport.development import in_development
 from kratos.transport.dispatch import Dispatcher
+from kratos.transport.http.accept import accept
 from kratos.transport.http.asgi import ASGIFront
+from kratos.transport.http.cors import CORS
+from kratos.transport.http.crossorigin import CrossOrigin
 from kratos.transport.http.edge import Edge
 from kratos.transport.http.extra import Extra, offered
 from kratos.transport.http.format import Format, wrapping
 from kratos.transport.http.limits import Limits
-from kratos.transport.http.mounts import Lifespans, Mount
+from kratos.transport.http.mounts import ASGI, Lifespans, Mount
 from kratos.transport.http.own import DOCS_PATH, OwnPages
+from kratos.transport.http.peers import Forwarded
 from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.wsprotocol import WebSocketProtocol
-from kratos.transport.listen import Addressed, listen
+from kratos.transport.listen import Addressed, listen, release
 from kratos.transport.routes import Route
+from kratos.transport.tls import TLS, Renewal
 
 __all__ = ["HTTPServer"]
 
@@ -48,7 +54,8 @@ class HTTPServer(Addressed):
     and in development (``KRATOS_ENV=development``) ``/openapi.json`` and ``/docs``, unless a service has these paths.
 
     Args:
-        address: ``host:port``; port 0 takes a free one. None: another server answers, with ``asgi``.
+        address: ``host:port``, where port 0 takes a free one; or a Unix socket, ``unix:/run/shop.sock?mode=660``. None:
+            another server answers, with ``asgi``.
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
         codecs: The encodings it speaks; the first one is the default. Streams are always JSON.
@@ -58,9 +65,15 @@ class HTTPServer(Addressed):
         format: How replies look: options of JSON, an envelope, compression.
         routes: What it serves beside the contract: raw routes (``handle``) and ASGI applications (``mount``).
         threads: How many plain ``def`` methods may run at a time.
+        cors: Which pages of other sites may call; None is none.
+        proxies: Who is believed about the client's address, such as ``10.0.0.0/8``; ``unix:`` is whoever comes by the
+            Unix socket.
+        tls: Its certificate, and whom clients must be vouched for by. A certificate that is renewed in its files is
+            taken within a second or two; what else changes there needs a new start.
 
     Raises:
-        ValueError: The address is not ``host:port``, or ``heartbeat`` is not positive.
+        ValueError: The address is none, ``heartbeat`` is not positive, a proxy is no address, or TLS is wanted on a
+            Unix socket.
     """
 
     def __init__(
@@ -76,11 +89,19 @@ class HTTPServer(Addressed):
         format: Format | None = None,
         routes: Iterable[Extra] = (),
         threads: int = 40,
+        cors: CORS | None = None,
+        proxies: Iterable[str] = (),
+        tls: TLS | None = None,
     ) -> None:
         if heartbeat <= 0:
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
         super().__init__("127.0.0.1:0" if address is None else address)
         self._listens = address is not None
+        if tls is not None and self._address.path:
+            raise ValueError(f"{address} needs no TLS: what it carries stays on this machine")
+        self._cors = cors
+        self._proxies = Proxies(proxies)
+        self._tls = tls
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._codecs = codecs
@@ -94,7 +115,7 @@ class HTTPServer(Addressed):
         self._own = OwnPages()
         self._served: tuple[Service, ...] = ()
         self._info = AppInfo()
-        self._app: ASGIFront | None = None
+        self._app: ASGI | None = None
         self._edge: Edge | None = None
         self._dispatcher: Dispatcher | None = None
         self._server: _Uvicorn | None = None
@@ -121,16 +142,19 @@ class HTTPServer(Addressed):
         self._served = served
         self._info = app
         self._own = OwnPages(ready=lambda: app.ready, document=self.document if in_development() else None)
-        self._app = ASGIFront(
+        front = ASGIFront(
             edge,
             max_body=self._limits.max_body,
             max_upload=self._limits.max_upload,
             heartbeat=self._heartbeat,
             own=self._own,
         )
+        self._app = front if self._cors is None else CrossOrigin(front, self._cors, front.methods)
+        if self._proxies:
+            self._app = Forwarded(self._app, self._proxies)
 
     @property
-    def asgi(self) -> ASGIFront:
+    def asgi(self) -> ASGI:
         """The ASGI application, for another server to run or for another application to mount.
 
         Limits on headers, time and connections are then that server's business. Hooks and registration begin and end
@@ -163,7 +187,7 @@ class HTTPServer(Addressed):
         """The URL it answers at, with the real port once it has started; empty if another server answers."""
         if not self._listens:
             return ""
-        return f"http://{self._address.bound(self._socket)}"
+        return self._address.bound(self._socket).url("http" if self._tls is None else "https")
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -197,11 +221,15 @@ class HTTPServer(Addressed):
         """Listens; returns as soon as connections are accepted.
 
         Raises:
-            OSError: The address cannot be had; the message says why.
+            OSError: The address cannot be had, or a certificate cannot be used; the message says why.
             RuntimeError: It was not mounted.
         """
         if self._app is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
+        try:
+            renewal = None if self._tls is None else Renewal(self._tls, ["http/1.1"])
+        except ValueError as wrong:
+            raise OSError(f"cannot listen on {self._address}: {wrong}") from wrong
         await self._lifespans.start()
         if not self._listens:
             return
@@ -225,8 +253,9 @@ class HTTPServer(Addressed):
         config.load()
         self._server = _Uvicorn(config)
         self._server.lifespan = config.lifespan_class(config)
+        self._server.renewal = renewal
         self._socket = listen(self._address)
-        await self._server.startup(sockets=[self._socket])
+        self._server.servers = [await accept(self._socket, config, self._server, renewal.context if renewal else None)]
         self._clockwork = asyncio.create_task(self._server.main_loop(), name="kratos http clockwork")
 
     async def stop(self, timeout: float | None = None) -> None:
@@ -249,6 +278,8 @@ class HTTPServer(Addressed):
             listener.close()
         if self._socket is not None:
             self._socket.close()
+            self._socket = None
+        release(self._address)
         await server.drain(timeout)
         clockwork.cancel()
         await asyncio.wait([clockwork])
@@ -256,6 +287,9 @@ class HTTPServer(Addressed):
 
 class _Uvicorn(uvicorn.Server):
     """uvicorn without its hands on the process: signals belong to the app, stopping to ``HTTPServer``."""
+
+    renewal: Renewal | None = None
+    """The certificate, if there is one."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -267,16 +301,21 @@ class _Uvicorn(uvicorn.Server):
             now = asyncio.get_running_loop().time()
             for connection in self._connections():
                 connection.sweep(now)
+            if self.renewal is not None:
+                self.renewal.check()
         return await super().on_tick(counter)
 
     async def drain(self, timeout: float | None) -> None:
         """Ends all connections: idle ones now, the others when they are done or time is up."""
+        config = cast("ServerConfig", self.config)
+        config.stopping = True
         for connection in self._connections():
             connection.shutdown()
         await self._idle(timeout)
         for task in self.server_state.tasks:
             task.cancel()
         await self._idle(_GRACE_SECONDS)
+        config.closed = True
         for connection in self._connections():
             connection.transport.close()
         await self._gone(_GRACE_SECONDS)

@@ -52,6 +52,7 @@ class Socket:
         receive: Reads events of ASGI.
         send: Writes them. It waits while the reader is slow, and so does the handler.
         plain: Whether the server can answer the handshake with an HTTP response.
+        allowed: Whether a page of another site may open it.
     """
 
     __slots__ = (
@@ -60,7 +61,15 @@ class Socket:
     )  # fmt: skip
 
     def __init__(
-        self, edge: Edge, request: Request, match: Match[Target], *, receive: Receive, send: Send, plain: bool
+        self,
+        edge: Edge,
+        request: Request,
+        match: Match[Target],
+        *,
+        receive: Receive,
+        send: Send,
+        plain: bool,
+        allowed: bool = False,
     ) -> None:
         self._edge = edge
         self._endpoint = match.target.endpoint
@@ -75,7 +84,7 @@ class Socket:
         self._task = asyncio.current_task()
         self._turn = asyncio.Lock()  # whoever comes first accepts
         self._call = edge.open(request, match, self._sink)
-        if not _same_origin(request):
+        if not allowed and not _same_origin(request):
             self._call.rejected = Forbidden(
                 "a page of another site may not open WebSockets here", reason="ORIGIN_NOT_ALLOWED"
             )

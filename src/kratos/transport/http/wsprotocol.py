@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from kratos.errors import BadRequest
+from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import to_response
 from kratos.transport.http.protocol import LINGER_SECONDS, logger
 
@@ -104,6 +105,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Runs the call."""
         self._task = asyncio.current_task()
+        cast("dict[str, Any]", self.scope)["extensions"][PEER] = peer_at(self.transport, self.client)
         try:
             await self._front(self.scope, self.receive, self.send)
         except (asyncio.CancelledError, ClientDisconnected):

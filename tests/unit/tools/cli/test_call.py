@@ -11,12 +11,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
+from unit.transport.certificates import Certificates
 
+from kratos import GRPCServer, HTTPServer
 from kratos.app import App
 from kratos.tools.codegen.project import Project
 
@@ -34,18 +38,15 @@ class Served(NamedTuple):
     ended: list[str]
 
 
-@pytest.fixture(scope="module")
-def served(demo: Project) -> Iterator[Served]:
-    """Serves the demo project in a thread, as the commands under test run loops of their own."""
-    sys.path.insert(0, str(demo.root))
-    main: Any = import_module("callable_demo.main")
+@contextmanager
+def serving(make: Callable[[], App]) -> Iterator[tuple[str, ...]]:
+    """Serves an app in a thread, as the commands under test run loops of their own."""
     ready = threading.Event()
     told: list[Any] = []
 
     async def serve() -> None:
         stop = asyncio.Event()
-        app: App = main.app()
-        async with app:
+        async with make() as app:
             told.extend([asyncio.get_running_loop(), stop, app.info.endpoints])
             ready.set()
             await stop.wait()
@@ -53,11 +54,22 @@ def served(demo: Project) -> Iterator[Served]:
     thread = threading.Thread(target=asyncio.run, args=[serve()])
     thread.start()
     assert ready.wait(20)
-    loop, stop, (http, grpc) = told
-    yield Served(http, grpc, main.ended)
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(20)
+    loop, stop, endpoints = told
+    try:
+        yield endpoints
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
     assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def served(demo: Project) -> Iterator[Served]:
+    """Serves the demo project."""
+    sys.path.insert(0, str(demo.root))
+    main: Any = import_module("callable_demo.main")
+    with serving(main.app) as (http, grpc):
+        yield Served(http, grpc, main.ended)
 
 
 Call = Callable[..., Ran]
@@ -402,3 +414,51 @@ def test_loads_one_library(served: Served, demo: Project, transport: str, other:
     assert code == "0"
     assert other not in modules.split()
     assert "uvicorn" not in modules.split()
+
+
+def demo_services() -> tuple[Any, ...]:
+    services: tuple[Any, ...] = import_module("callable_demo.main").app().services
+    return services
+
+
+def test_certificates(call: Call, kratos: Kratos, tmp_path: Path) -> None:
+    """Over TLS with an authority and a certificate of ours; without them the error says what is missing."""
+    made = Certificates(tmp_path)
+    own = made.issue("client")
+    tls = made.mutual(made.issue("server"))
+    app = App(name="demo", services=demo_services(), servers=[HTTPServer("127.0.0.1:0", tls=tls)])
+    with serving(lambda: app) as (endpoint,):
+        url = endpoint.replace("127.0.0.1", "localhost")
+        words = ("SayHello", '{"name":"a"}', "--json")
+        ours = ("--ca", str(made.ca), "--cert", str(own.cert), "--key", str(own.key))
+        ran = kratos("call", url, *words, *ours, "-v")
+        assert (ran.code, json.loads(ran.out)["message"]) == (0, "Hello a")
+        assert f"> GET {url}/" in ran.err or f"> POST {url}/" in ran.err
+        assert kratos("call", url.removeprefix("https://"), "--http", *words, *ours).code == 0
+        ran = kratos("call", url, *words[:2])
+        assert (ran.code, "--ca FILE" in ran.err) == (1, True), ran.err
+        ran = kratos("call", url, *words[:2], *ours[:2])
+        assert (ran.code, "--cert FILE --key FILE" in ran.err) == (1, True)
+        assert kratos("call", url, *words, *ours[:4]).code == 2
+    ran = kratos("call", "grpc://127.0.0.1:1", *words, *ours)
+    assert (ran.code, "TLS is not there yet for gRPC" in ran.err) == (2, True)
+
+
+def test_unix_sockets(call: Call, kratos: Kratos) -> None:
+    """The target is what the server calls itself."""
+    with TemporaryDirectory(prefix="kratos") as folder:
+        servers = [HTTPServer(f"unix:{folder}/h"), GRPCServer(f"unix:{folder}/g")]
+        app = App(name="demo", services=demo_services(), servers=servers)
+        with serving(lambda: app) as endpoints:
+            for endpoint in endpoints:
+                ran = kratos("call", endpoint, "SayHello", '{"name":"a"}', "-v")
+                assert (ran.code, json.loads(ran.out)["message"]) == (0, "Hello a")
+                assert f" at {endpoint}\n" in ran.err
+            ran = kratos("call", f"unix:{folder}/g", "--grpc", "SayHello", "{}")
+            assert (ran.code, ran.err) == (0, "")
+            for other, endpoint in zip(endpoints, reversed(endpoints), strict=True):
+                wrong = f"unix:{endpoint.partition(':')[2]}"
+                ran = kratos("call", wrong, f"--{other[:4]}", "SayHello", '{"name":"a"}')
+                assert (ran.code, f"kratos call {endpoint}" in ran.err) == (1, True), ran.err
+            ran = kratos("call", f"unix:{folder}/h", "SayHello", "{}")
+            assert (ran.code, "does not say how to call it" in ran.err) == (2, True)

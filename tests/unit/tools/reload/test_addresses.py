@@ -30,6 +30,16 @@ def test_parts() -> None:
     ]  # fmt: skip
 
 
+def test_unix_sockets() -> None:
+    """A socket is on no host, but gives way to a port."""
+    servers = [HTTPServer("unix:/run/h.sock"), GRPCServer("unix:/run/g.sock?mode=660")]
+    place(servers, host="10.0.0.7")
+    assert [each.address for each in servers] == ["unix:/run/h.sock", "unix:/run/g.sock?mode=660"]
+    assert bound(servers) == {}
+    place(servers, port=80)
+    assert servers[0].address == "127.0.0.1:80"
+
+
 def test_no_such_server() -> None:
     """A server that is not there is wrong usage; so is a host that is none."""
     with pytest.raises(Failure, match="the app has no HTTP server"):

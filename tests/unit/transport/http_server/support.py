@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from fixtures.gen.fixture.streams.v1.streams_errors import Late
 from fixtures.gen.fixture.streams.v1.streams_kratos import StreamsService
@@ -160,7 +162,7 @@ class Raw:
 
     async def head(self) -> Answer:
         """Reads up to the blank line."""
-        text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode("latin-1")
+        text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 15)).decode("latin-1")
         first, *lines = text.rstrip().split("\r\n")
         pairs = [line.split(": ", 1) for line in lines]
         return Answer(int(first.split()[1]), {name.lower(): value for name, value in pairs}, b"", lines)
@@ -173,17 +175,17 @@ class Raw:
             while part := await self.chunk():
                 answer.body += part
         elif "content-length" in answer.headers:
-            answer.body = await asyncio.wait_for(self.reader.readexactly(int(answer.headers["content-length"])), 5)
+            answer.body = await asyncio.wait_for(self.reader.readexactly(int(answer.headers["content-length"])), 15)
         return answer
 
     async def chunk(self) -> bytes:
-        size = int(await asyncio.wait_for(self.reader.readuntil(b"\r\n"), 5), 16)
-        return (await asyncio.wait_for(self.reader.readexactly(size + 2), 5))[:-2]
+        size = int(await asyncio.wait_for(self.reader.readuntil(b"\r\n"), 15), 16)
+        return (await asyncio.wait_for(self.reader.readexactly(size + 2), 15))[:-2]
 
     async def ended(self) -> bool:
         """Tells whether the server closes the connection without a further word."""
         try:
-            return await asyncio.wait_for(self.reader.read(1), 5) == b""
+            return await asyncio.wait_for(self.reader.read(1), 15) == b""
         except ConnectionError:
             return True
 
@@ -215,25 +217,38 @@ class Running:
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    async def raw(self) -> Raw:
-        return Raw(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def raw(self, host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None) -> Raw:
+        if self.server.address.startswith("unix:"):
+            return Raw(*await asyncio.open_unix_connection(self.server.address.removeprefix("unix:")))
+        name = None if tls is None else "localhost"
+        return Raw(*await asyncio.open_connection(host, self.port, ssl=tls, server_hostname=name))
 
-    async def ask(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-        async with await self.raw() as raw:
+    async def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        **headers: str,
+    ) -> Answer:
+        async with await self.raw(tls=tls) as raw:
             await raw.request(target, method, body, **headers)
             return await raw.answer(head_only=method == "HEAD")
 
 
 @asynccontextmanager
-async def running(*middleware: Middleware, stop: float = 2.0, **options: Any) -> AsyncGenerator[Running, None]:
+async def running(
+    *middleware: Middleware, address: str = "127.0.0.1:0", stop: float = 2.0, **options: Any
+) -> AsyncGenerator[Running, None]:
     """Runs a server with the service of every kind."""
     service = Streams()
-    server = HTTPServer("127.0.0.1:0", **options)
+    server = HTTPServer(address, **options)
     info = AppInfo(name="streams", ready=True)
     server.mount([service], middleware, info)
     await server.start()
     try:
-        yield Running(server, service, info, int(server.endpoint.rpartition(":")[2]))
+        yield Running(server, service, info, urlsplit(server.endpoint).port or 0)
     finally:
         await server.stop(stop)
 
