@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -17,4 +18,6 @@ settings.load_profile("kratos")
 
 def pytest_configure() -> None:
     """Makes the generated packages importable before any test module is."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; programs would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     generate(FIXTURES)

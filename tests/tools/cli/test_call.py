@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from commandline import Kratos, Ran
 
 from kratos.app import App
 from kratos.tools.codegen.project import Project
-
-from .conftest import Kratos, Ran
 
 BOTH = ["http", "grpc"]
 ITEM = '{"what":{"@type":"type.googleapis.com/demo.v1.Item","colour":"red"}}'
