@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from demoproject import demo
 from hypothesis import HealthCheck, settings
 
 from kratos.tools.codegen.project import Project, generate
+
+__all__ = ["demo"]
 
 FIXTURES = Project(Path(__file__).parent, protos=("protos",), out="fixtures/gen", line_length=120)
 

@@ -82,7 +82,7 @@ def test_settings(made: Path) -> None:
     assert settings["tool"]["pytest"]["ini_options"]["filterwarnings"] == ["error"]
     assert "per-file-ignores" not in settings["tool"]["ruff"]["lint"]
     project = Project.load(made)
-    assert (project.out, project.app) == ("my_shop/gen", "my_shop.main:app")
+    assert (project.out, project.app) == ("my_shop/gen", ("my_shop.main:app",))
 
 
 def test_no_suppressions(made: Path) -> None:
