@@ -47,8 +47,7 @@ def wrapped(text: str, stream: TextIO | None = None, *, indent: str = "  ") -> s
         stream: Where it will be printed; stderr if not given.
         indent: What stands before the rest of a line.
     """
-    stream = stream or sys.stderr
-    if not stream.isatty():
+    if not (stream or sys.stderr).isatty():
         return text
     room = shutil.get_terminal_size().columns
     return "\n".join(

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["extended"]
 
@@ -43,8 +43,8 @@ def extended(text: str, entries: Mapping[str, str]) -> tuple[str, dict[str, str]
 
 def _table(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
     for name in names:
-        found = document.get(name)
-        document = found if isinstance(found, dict) else {}
+        found: object = document.get(name)
+        document = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     return document
 
 
