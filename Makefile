@@ -77,10 +77,10 @@ types: $(DEVELOP) generate ## Check the types, with two checkers
 	$(BIN)/basedpyright
 
 arch: $(DEVELOP) ## Check floors, budgets, import weight and public surface
-	$(PYTEST) -q tests/arch
+	$(PYTEST) -q $(PARALLEL) tests/arch
 
 unit: $(DEVELOP) ## Run the unit tests
-	$(PYTEST) -q $(PARALLEL) tests/unit
+	$(PYTEST) -q $(PARALLEL) -m "not slow" tests/unit
 
 format: $(DEVELOP) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+from demoproject import demo
 from hypothesis import HealthCheck, settings
 
 from kratos.tools.codegen.project import Project, generate
+
+__all__ = ["demo"]
 
 FIXTURES = Project(Path(__file__).parent, protos=("protos",), out="fixtures/gen", line_length=120)
 
@@ -17,4 +21,6 @@ settings.load_profile("kratos")
 
 def pytest_configure() -> None:
     """Makes the generated packages importable before any test module is."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; programs would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     generate(FIXTURES)

@@ -169,17 +169,21 @@ class App:
         """Does what ``run`` does, inside a running event loop.
 
         Args:
-            hooks: Further hooks, inside of the app's: what has to happen when all is ready and nothing listens yet.
-            shutdown: Other limits for stopping than the app's own.
+            hooks: Further hooks, for this time, inside of the app's: what has to happen when all is ready and nothing
+                listens yet.
+            shutdown: Other limits for stopping than the app's own, for this time.
             announce: Takes the banner once all servers accept; it is written to stderr if not given.
         """
-        self._hooks += hooks
-        self._shutdown = shutdown or self._shutdown
+        own = self._hooks, self._shutdown
+        self._hooks, self._shutdown = (*self._hooks, *hooks), shutdown or self._shutdown
         stop = asyncio.Event()
-        with _Signals(asyncio.get_running_loop(), stop.set):
-            async with self:
-                (announce or _to_stderr)(self._banner())
-                await stop.wait()
+        try:
+            with _Signals(asyncio.get_running_loop(), stop.set):
+                async with self:
+                    (announce or _to_stderr)(self._banner())
+                    await stop.wait()
+        finally:
+            self._hooks, self._shutdown = own
 
     async def __aenter__(self) -> Self:
         """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails."""

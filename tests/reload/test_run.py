@@ -60,6 +60,7 @@ def test_a_taken_port(run: Run) -> None:
         running = run("--port", port)
         assert running.end() == 1
         assert running.said[0].startswith(f"error: cannot listen on 127.0.0.1:{port}: ")
+        assert running.said[-1] == "  try: kratos run --port 0 --grpc-port 0"
         assert running.count("Traceback") == 0
         running = run("--reload", "--port", port)
         running.wait(f"reload: cannot serve: cannot listen on 127.0.0.1:{port}: ")

@@ -96,6 +96,16 @@ def test_odd_names(tmp_path: Path, layout: str, name: str) -> None:
     check(make(tmp_path, layout, name))
 
 
+def test_another_app(tmp_path: Path) -> None:
+    """An app that joins a project is as clean as the first one, and its tests run with the others."""
+    shop = make(tmp_path, "layered", "shop")
+    run("-m", "kratos.tools.cli", "new", "users", cwd=shop)
+    check(shop)
+    assert re.search(r"^\d+ passed in ", run("-m", "pytest", "-q", cwd=shop), re.MULTILINE)
+    rows = json.loads(run("-m", "kratos.tools.cli", "routes", "users", "--json", cwd=shop))
+    assert {row["server"] for row in rows} == {"http://127.0.0.1:8001", "grpc://127.0.0.1:9001"}
+
+
 def test_make(project: Path) -> None:
     """Make works where kratos is installed already, and its help has every target."""
 

@@ -410,7 +410,10 @@ async def test_make() -> None:
 
 
 async def test_serve_with_hooks() -> None:
-    """Further hooks are inside of the app's own: all is ready when they are entered, nothing listens yet."""
+    """Further hooks are inside of the app's own: all is ready when they are entered, nothing listens yet.
+
+    They are for once, and so are other limits: the app stays what it was made.
+    """
     log: list[str] = []
 
     @asynccontextmanager
@@ -431,3 +434,7 @@ async def test_serve_with_hooks() -> None:
     assert log == [
         "mount a for shop", "enter own", "enter gate", "start a", "stop a within 3", "leave gate", "leave own",
     ]  # fmt: skip
+    log.clear()
+    async with app:
+        pass
+    assert log == ["enter own", "start a", "stop a within 10.0", "leave own"]

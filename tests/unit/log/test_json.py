@@ -54,7 +54,7 @@ def test_quoted_is_one_ascii_line(text: str) -> None:
     assert json.loads(line) == text
 
 
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.floats() | st.text(), st.lists)))
+@given(st.dictionaries(st.text(), st.recursive(st.none() | st.floats() | st.text(), st.lists, max_leaves=10)))
 def test_members(fields: dict[str, Any]) -> None:
     """Any fields are members of an object that parses, and none has a name that is taken."""
     taken = {"a", "code"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kratos.tools.cli.terminal import paint, show, show_json
+from kratos.tools.cli.terminal import paint, show, show_json, wrapped
 from kratos.tools.failure import FAILED
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _tell(finding: Finding) -> None:
     if finding.state == "ok" and sys.stdout.isatty():  # all is well: one line is enough
         room = shutil.get_terminal_size().columns - len(head) - 2
         detail = detail if len(detail) <= room else f"{detail[: max(0, room - 2)]}…)"
-    show(f"{paint(head[:4], _STYLES[finding.state])}{head[4:]}  {paint(detail, 'faint')}".rstrip())
+    line = f"{paint(head[:4], _STYLES[finding.state])}{head[4:]}  {paint(detail, 'faint')}".rstrip()
+    show(wrapped(line, sys.stdout, indent=" " * 6))
     if finding.advice:
         show(f"      {paint('try:', 'faint')} {finding.advice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from kratos.tools.cli.places import counted, seen_from_here
 from kratos.tools.cli.progress import progress
 from kratos.tools.cli.target import current
-from kratos.tools.cli.terminal import note, paint, show, show_json
+from kratos.tools.cli.terminal import note, paint, show, show_json, wrapped
 from kratos.tools.codegen.buf import BufError
 from kratos.tools.codegen.project import Generated, Project, generate
 from kratos.tools.failure import FAILED, USAGE, Failure
@@ -93,9 +94,9 @@ def generated(project: Project, *, write: bool = True, force: bool = False, quie
             said = ":".join(
                 str(part) for part in (_place(found.path, project)["path"], found.line, found.column) if part
             )
-            note(f"{paint(said, 'name')}: {found.message}" if said else found.message)
+            note(wrapped(f"{paint(said, 'name', sys.stderr)}: {found.message}" if said else found.message))
         if failure.note and not quiet:
-            note(failure.note)
+            note(wrapped(failure.note))
         raise _Counted(failure) from failure
 
 

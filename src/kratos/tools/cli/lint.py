@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from kratos.tools.cli.generate import located
 from kratos.tools.cli.places import counted, place, seen_from_here
 from kratos.tools.cli.progress import progress
-from kratos.tools.cli.terminal import note, paint, show, show_json
+from kratos.tools.cli.terminal import note, paint, show, show_json, wrapped
 from kratos.tools.codegen.buf import BufError
 from kratos.tools.codegen.project import Project
 from kratos.tools.failure import FAILED
@@ -60,7 +61,8 @@ def _judged(project: Project) -> list[Finding]:
 
 def _show(found: Sequence[Finding]) -> None:
     for each in found:
-        show(f"{place(each.path, each.line, each.column)}: {each.message} {paint(f'({each.rule})', 'faint')}")
+        line = f"{place(each.path, each.line, each.column)}: {each.message} {paint(f'({each.rule})', 'faint')}"
+        show(wrapped(line, sys.stdout))
     note(counted(len(found), "finding") if found else "no findings")
 
 

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kratos.tools.cli.terminal import note, paint, show, show_json
-from kratos.tools.failure import Failure
+from kratos.tools.cli.places import counted
+from kratos.tools.cli.terminal import note, paint, show, show_json, wrapped
+from kratos.tools.failure import USAGE, Failure
 
 if TYPE_CHECKING:
+    from kratos.tools.scaffold.addition import Added
     from kratos.tools.scaffold.project import Made
 
 __all__ = ["command"]
 
-_LAYOUTS = ("simple", "layered")
+_LAYERED = "layered"
+_LAYOUTS = ("simple", _LAYERED)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_WAIT = 86400.0
@@ -29,8 +32,11 @@ Examples:
   kratos new shop
   kratos new shop --layout layered
   kratos new shop --template git@example.com:team/template.git
+  cd shop && kratos new users
 """
 
+_SETTINGS: Final = "pyproject.toml"
+_CHANGED: Final = "knows it now"
 _PARTS: Final = {
     "api": "the contract, in Protobuf",
     "configs": "the configuration",
@@ -67,16 +73,29 @@ def command(
 ) -> None:
     """Make a project that serves and has tests.
 
-    NAME is its folder; the last part of it names the project.
+    NAME is its folder; the last part of it names the project. In the folder of a project it is a further app of it: a
+    package that shares its protos, its generated code and its settings.
     """
     # Loaded on demand: these bring jinja and the generator.
-    from kratos.tools.scaffold import clone, names, project, template  # noqa: PLC0415 - as just said
+    from kratos.tools.codegen.project import Project  # noqa: PLC0415 - as just said
+    from kratos.tools.scaffold import addition, clone, names, project, template  # noqa: PLC0415 - as just said
 
     if reference is not None and layout is not None:
         raise click.UsageError("--layout is one of ours and --template one of yours: give one of them")
     if reference is None and branch is not None:
         raise click.UsageError("--branch needs a --template to be of")
     called = names.Names.of(typed)
+    around = Project.find(called.root.parent) if reference is None else None
+    if around is not None:
+        if layout == _LAYERED:
+            raise Failure(
+                f"{called.root} is inside of the project {around.root}: an app that joins it shares its configuration, "
+                "and so has no layers of its own",
+                hint=f"kratos new {called.name}",
+                code=USAGE,
+            )
+        _tell_added(addition.add(around, called), as_json=as_json)
+        return
     project.check(called)  # before something is cloned for nothing
     source = (
         nullcontext(template.Template.built_in(layout or _LAYOUTS[0]))
@@ -110,6 +129,30 @@ def _tell(made: Made, *, built_in: bool) -> None:
     show()
     show("next:")
     for line in _next(made, built_in=built_in):
+        show(f"  {line}")
+
+
+def _tell_added(added: Added, *, as_json: bool) -> None:
+    """Says what was added to a project, and what to type next."""
+    names = added.names
+    if as_json:
+        show_json({"path": str(names.root), "package": names.package, "layout": "app", "files": added.files})
+        return
+    project = names.root.name
+    show(f"{paint('added', 'good')} {paint(names.name, 'strong')} to {project}: {counted(len(added.files), 'file')}")
+    show()
+    width = max(map(len, added.files)) + 2
+    for name in added.files:
+        show(f"  {paint(name.ljust(width), 'name')}{_CHANGED if name == _SETTINGS else ''}".rstrip())
+    for key, entry in added.left.items():
+        note(wrapped(f'{_SETTINGS}: add "{entry}" to {key}, which could not be done here'))
+    show()
+    show("next:")
+    for line in (
+        f"kratos run {names.package} --reload",
+        f"curl localhost:{added.ports[0]}/helloworld/kratos",
+        "pytest",
+    ):
         show(f"  {line}")
 
 

@@ -21,12 +21,13 @@ __all__ = ["command"]
 def command(target: str | None, output: Path | None, form: str | None, exact: bool) -> None:
     """Print the OpenAPI document of the project's app.
 
-    TARGET is module:attribute, the project's app if not given. The same app gives the same bytes.
+    TARGET is an app of the project, or module:attribute; not needed where there is one app. The same app gives the
+    same bytes.
     """
     from kratos.tools.cli.documenting import documented  # noqa: PLC0415 - help and completion do without the app
 
     as_yaml = form == "yaml" if form else output is not None and output.suffix in (".yaml", ".yml")
-    text, anything = documented(Target.of(target), exact=exact, as_yaml=as_yaml)
+    text, anything = documented(Target.of(target, command="kratos openapi"), exact=exact, as_yaml=as_yaml)
     if not anything:
         note("no rpc of this app has an HTTP binding: the document has no paths")
     if output is None:

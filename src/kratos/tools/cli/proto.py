@@ -10,7 +10,7 @@ import click
 from kratos.tools.cli.generate import generated, located, tell
 from kratos.tools.cli.places import counted, seen_from_here
 from kratos.tools.cli.target import current
-from kratos.tools.cli.terminal import note, paint, show, suggest
+from kratos.tools.cli.terminal import note, paint, show, suggest, wrapped
 from kratos.tools.codegen.project import Project
 from kratos.tools.failure import USAGE, Failure
 from kratos.tools.stubs.contract import draft, place
@@ -83,6 +83,8 @@ def server(file: Path, target: Path | None) -> None:
         raise Failure(f"cannot write {failure.filename}: {failure.strerror}") from failure
     for outcome in outcomes:
         show(_told(outcome))
+    if new := [f"{outcome.name}()" for outcome in outcomes if outcome.created]:
+        note(wrapped(f"served once the app has it: services=[..., {', '.join(new)}] in App(...)"))
 
 
 def _import_path(project: Project, file: Path) -> str:

@@ -97,7 +97,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     cls=LazyGroup,
     homes=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Documentation: docs/cli.md",
+    epilog="\b\nkratos COMMAND --help says more.\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
 )
 @click.option("-v", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
               help="Print the version.")  # fmt: skip

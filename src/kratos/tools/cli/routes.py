@@ -15,8 +15,8 @@ __all__ = ["command"]
 def command(target: str | None, as_json: bool) -> None:
     """Show what the project's app serves, and its limits.
 
-    TARGET is module:attribute, the project's app if not given. The app is loaded and not started. Times are for a
-    whole call, sizes for the largest message to receive.
+    TARGET is an app of the project, or module:attribute; not needed where there is one app. The app is loaded and
+    not started. Times are for a whole call, sizes for the largest message to receive.
     """
     from kratos.tools.cli.routetable import load, rows, text  # noqa: PLC0415 - loads the runtime
 

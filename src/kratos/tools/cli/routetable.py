@@ -53,7 +53,7 @@ def load(target: str | None) -> App:
     Raises:
         Failure: There is none, or it cannot be loaded.
     """
-    return asyncio.run(Target.of(target).app())
+    return asyncio.run(Target.of(target, command="kratos routes").app())
 
 
 def _served(app: App) -> list[_Served]:

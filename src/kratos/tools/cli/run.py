@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import click
 
-from kratos.tools.cli.target import Target
+from kratos.tools.cli.target import SeveralApps, Target
 
 __all__ = ["command"]
 
 _REST = f"{__name__}.rest"
-_PORT = click.IntRange(0, 65535)
+_LAST_PORT = 65535
+
+
+def _port(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    """Takes what can be a port; click's own type for ranges spells them out in the help."""
+    if value is not None and not 0 <= value <= _LAST_PORT:
+        raise click.BadParameter(f"{value} is no port: they go from 0 to {_LAST_PORT}", ctx, param)
+    return value
 
 
 class _Command(click.Command):
@@ -33,21 +41,21 @@ class _Command(click.Command):
 @click.argument("target", required=False)
 @click.option("--reload", "reloads", is_flag=True, help="Follow changes of code, protos and configuration.")
 @click.option("--host", default="", metavar="HOST", help="Listen there, instead of where the app says.")
-@click.option("--port", type=_PORT, help="The port for HTTP; 0 takes a free one.")
-@click.option("--grpc-port", type=_PORT, help="The port for gRPC; 0 takes a free one.")
+@click.option("--port", type=int, callback=_port, metavar="PORT", help="The port for HTTP; 0 takes a free one.")
+@click.option("--grpc-port", type=int, callback=_port, metavar="PORT", help="The port for gRPC; 0 takes a free one.")
 @click.option("--env-file", default="", metavar="FILE",
               help="Set environment variables from KEY=VALUE lines; those that are set win.")  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, /, target: str | None, reloads: bool, **settings: Any) -> None:
     """Serve the project's app until Ctrl-C.
 
-    TARGET is module:attribute, the project's app if not given: an App, or a function, plain or async, that makes one.
-    What follows -- is for the app: it finds it in sys.argv.
+    TARGET is an app of the project, or module:attribute: an App, or a function, plain or async, that makes one. It is
+    not needed where there is one app. What follows -- is for the app: it finds it in sys.argv.
 
     With --reload a new process gets ready while the old one still serves. What does not load, and a proto that does
     not compile, is told with its place, and the old version goes on.
     """
-    found = Target.of(target)
+    found = _found(target)
     if settings["env_file"]:
         settings["env_file"] = os.path.abspath(settings["env_file"])
     from kratos.tools.cli.serving import Serving, serve  # noqa: PLC0415 - loads the runtime, which help does without
@@ -67,3 +75,13 @@ def command(ctx: click.Context, /, target: str | None, reloads: bool, **settings
 
     if code := supervise(serving):
         ctx.exit(code)
+
+
+def _found(reference: str | None) -> Target:
+    """Returns what to serve; of several apps a person at a terminal may choose one."""
+    try:
+        return Target.of(reference)
+    except SeveralApps as several:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        return Target.of(click.prompt("which app", type=click.Choice([*several.apps]), err=True))

@@ -6,6 +6,7 @@ It is also the program of the child that ``kratos run --reload`` starts; click i
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -120,7 +121,13 @@ def serve(serving: Serving) -> None:
     except Failure:
         raise
     except Exception as failure:
-        raise Failure(serving.blame(failure)) from failure
+        raise Failure(serving.blame(failure), hint=_advice(failure)) from failure
+
+
+def _advice(failure: Exception) -> str:
+    """Returns what to type where a port is taken."""
+    is_taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
+    return "kratos run --port 0 --grpc-port 0" if is_taken else ""
 
 
 def _child(arguments: list[str]) -> int:

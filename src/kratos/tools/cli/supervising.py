@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kratos.tools.cli.serving import Serving
-from kratos.tools.cli.terminal import note, paint
+from kratos.tools.cli.terminal import note, paint, wrapped
 from kratos.tools.codegen.project import Project
 from kratos.tools.failure import USAGE, Failure
 from kratos.tools.reload.snapshot import Scope
@@ -40,4 +40,4 @@ def supervise(serving: Serving) -> int:
 
 def _tell(text: str) -> None:
     with suppress(OSError):  # the terminal is closed: there is a child to be ended all the same
-        note(text)
+        note(wrapped(text))

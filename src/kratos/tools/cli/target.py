@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from kratos.tools.codegen.apps import apps, called
 from kratos.tools.codegen.project import Project, ProjectError
 from kratos.tools.failure import USAGE, Failure
 
 if TYPE_CHECKING:
     from kratos.app import App, Source
 
-__all__ = ["Target", "blame", "blamed", "current"]
+__all__ = ["SeveralApps", "Target", "blame", "blamed", "current"]
+
+
+class SeveralApps(Failure):
+    """There is more than one app, and nobody said which.
+
+    Args:
+        apps: What there is, by what to call it.
+        command: What was typed.
+    """
+
+    def __init__(self, apps: Mapping[str, str], command: str) -> None:
+        listed = "".join(f"\n  {name}" for name in apps)
+        super().__init__(f"there are {len(apps)} apps, say which one:{listed}", hint=f"{command} {next(iter(apps))}")
+        self.apps = apps
+        self.code = USAGE
 
 
 def current() -> Project:
@@ -51,24 +67,35 @@ class Target:
     root: Path
 
     @classmethod
-    def of(cls, reference: str | None) -> Target:
-        """Reads ``module:attribute``; the attribute is ``app`` if not said, and without a reference the project says.
+    def of(cls, reference: str | None, *, command: str = "kratos run") -> Target:
+        """Reads ``module:attribute``; the attribute is ``app`` if not said.
+
+        An app of the project may be called by its package, and need not be named if there is only one.
+
+        Args:
+            reference: What was typed.
+            command: What it was typed after, for hints.
 
         Raises:
+            SeveralApps: There are several, and nobody says which.
             Failure: Nobody says what to serve.
         """
         project = Project.find(Path.cwd())
         root = project.root if project else Path.cwd()
-        said = reference or (project.app if project else "")
+        known = _by_name(apps(root, project))
+        if not reference and len(known) > 1:
+            raise SeveralApps(known, command)
+        said = known.get(reference, reference) if reference else next(iter(known.values()), "")
         module, _, attribute = said.partition(":")
         if not all(part.isidentifier() for part in module.split(".")):
             if said:
-                raise Failure(f"{said!r} is not module:attribute", hint="kratos run shop.main:app", code=USAGE)
+                raise Failure(f"{said!r} is not module:attribute", hint=f"{command} shop.main:app", code=USAGE)
             if project is None:
                 current()
             raise Failure(
-                f'{root / "pyproject.toml"}: [tool.kratos] does not say which app to serve: app = "shop.main:app"',
-                hint="kratos run shop.main:app",
+                f'there is no app in {root}: neither does pyproject.toml say app = "shop.main:app" in [tool.kratos], '
+                "nor has a main.py here or in a package an app",
+                hint=f"{command} shop.main:app",
                 code=USAGE,
             )
         return cls(module, attribute or "app", root)
@@ -116,6 +143,15 @@ class Target:
         names = vars(sys.modules[self.module]).items()
         apps = [name for name, value in names if isinstance(value, App)]
         return f"{self.module}:{apps[0]}" if apps else f"app = App(...) in {self.module}"
+
+
+def _by_name(references: tuple[str, ...]) -> dict[str, str]:
+    """Returns apps by the shortest name that means only one of them."""
+    names = [called(reference) for reference in references]
+    return {
+        name if names.count(name) == 1 else reference: reference
+        for name, reference in zip(names, references, strict=True)
+    }
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from typing import Any, Final, TextIO
 
 import click
 
-__all__ = ["error", "leave_stdout", "note", "paint", "show", "show_json", "suggest"]
+__all__ = ["error", "leave_stdout", "note", "paint", "show", "show_json", "suggest", "wrapped"]
 
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "bad": {"fg": "red", "bold": True},
@@ -33,6 +35,30 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
         stream: Where it will be printed; stdout if not given.
     """
     return click.style(text, **_STYLES[style]) if _coloured(stream or sys.stdout) else text
+
+
+def wrapped(text: str, stream: TextIO | None = None, *, indent: str = "  ") -> str:
+    """Returns text with its long lines broken between words, where a person looks; elsewhere it stays as it is.
+
+    A terminal breaks them anywhere, and a path that is broken cannot be copied.
+
+    Args:
+        text: Lines of words.
+        stream: Where it will be printed; stderr if not given.
+        indent: What stands before the rest of a line.
+    """
+    if not (stream or sys.stderr).isatty():
+        return text
+    room = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line, room, subsequent_indent=indent, expand_tabs=False, replace_whitespace=False,
+            break_long_words=False, break_on_hyphens=False,
+        )
+        if len(click.unstyle(line)) > room
+        else line
+        for line in text.split("\n")
+    )  # fmt: skip
 
 
 def show(text: str = "") -> None:
@@ -57,7 +83,8 @@ def suggest(command: str) -> None:
 
 def error(message: str, *, hint: str = "") -> None:
     """Tells what went wrong, and what to do about it, on stderr."""
-    click.echo(f"{paint('error:', 'bad', sys.stderr)} {message}", err=True)
+    mark = "error:"
+    click.echo(wrapped(f"{mark} {message}").replace(mark, paint(mark, "bad", sys.stderr), 1), err=True)
     if hint:
         suggest(hint)
 

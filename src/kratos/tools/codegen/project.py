@@ -39,14 +39,14 @@ class Project:
         protos: The folders of the project's own protos, relative to ``root``; imports start there.
         out: The package to write, relative to ``root``.
         line_length: How long lines of generated code may be: what the project's formatter is set to.
-        app: What ``kratos run`` serves, ``module:attribute``; empty if the project does not say.
+        app: What ``kratos run`` may serve, each ``module:attribute``; empty if the project does not say.
     """
 
     root: Path
     protos: tuple[str, ...] = ("api",)
     out: str = "gen"
     line_length: int = _LINE_LENGTH
-    app: str = ""
+    app: tuple[str, ...] = ()
 
     @classmethod
     def find(cls, start: Path) -> Project | None:
@@ -106,14 +106,16 @@ def _setting(path: Path, key: str, value: Any) -> Any:
     if key == "out" and isinstance(value, str):
         return value
     if key == "app" and isinstance(value, str):
-        return value
+        return (value,)
+    if key == "app" and isinstance(value, list) and all(isinstance(each, str) for each in cast("list[object]", value)):
+        return tuple(cast("list[str]", value))
     if key == "line_length" and isinstance(value, int) and value >= 60:
         return value
     wanted = {
         "protos": 'a list of folders, ["api"]',
         "out": "a folder",
         "line_length": "a number from 60",
-        "app": 'a module and a name in it, "myapp.main:app"',
+        "app": 'a module and a name in it, "myapp.main:app", or a list of them',
     }
     raise ProjectError(f"{path}: [tool.kratos] {key} must be {wanted[key]}, not {value!r}")
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kratos.service import CONTRACT
+from kratos.tools.codegen.apps import apps
 from kratos.tools.codegen.project import Project, generate
 from kratos.tools.doctor.checkup import Finding
 from kratos.tools.failure import Failure
@@ -47,28 +48,33 @@ def table(start: Path) -> Iterator[Finding]:
 
 
 def loaded_app(project: Project, *, seconds: float = 20.0) -> Iterator[Finding]:
-    """Says whether the app can be loaded, with the place if not, and whether its ports can be had."""
-    if not project.app:
+    """Says whether each app can be loaded, with the place if not, and whether its ports can be had."""
+    found = apps(project.root, project)
+    if not found:
         advice = 'in pyproject.toml: [tool.kratos] app = "shop.main:app"'
         yield Finding("warn", "app", "[tool.kratos] does not say which app to serve", advice)
-        return
+    for app in found:
+        yield from _loaded(project, app, seconds)
+
+
+def _loaded(project: Project, app: str, seconds: float) -> Iterator[Finding]:
     # -P: a folder called kratos in the project is another check's business.
-    command = [sys.executable, "-P", "-m", "kratos.tools.cli", "routes", "--json"]
+    command = [sys.executable, "-P", "-m", "kratos.tools.cli", "routes", app, "--json"]
     try:
         code, out, said = _run(command, project.root, seconds)
     except subprocess.TimeoutExpired:
-        detail = f"{project.app} was not loaded within {seconds:g} s"
+        detail = f"{app} was not loaded within {seconds:g} s"
         yield Finding("bad", "app", detail, "connect to databases in hooks, and call app.run() in __main__.py only")
         return
     if code or not out:
-        yield Finding("bad", "app", _last_words(said), "kratos --debug routes")
+        yield Finding("bad", "app", _last_words(said), f"kratos --debug routes {app}")
         return
     rows = _rows(out)
     if rows is None:
-        detail = f"{project.app} prints to stdout when it is imported"
+        detail = f"{app} prints to stdout when it is imported"
         yield Finding("warn", "app", detail, "print to stderr, or log: stdout belongs to commands that print results")
         return
-    yield Finding("ok", "app", project.app)
+    yield Finding("ok", "app", app)
     yield from ports(list(dict.fromkeys(row["server"] for row in rows)))
 
 

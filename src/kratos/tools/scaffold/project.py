@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +20,13 @@ from kratos.tools.scaffold.names import Names
 from kratos.tools.scaffold.template import Template
 from kratos.version import __version__
 
-__all__ = ["OLDEST_PYTHON", "Made", "check", "fill", "make"]
+__all__ = ["OLDEST_PYTHON", "PORTS", "Made", "check", "fill", "make", "variables"]
 
 OLDEST_PYTHON: Final = "3.11"
 """The oldest Python that projects are made for."""
+
+PORTS: Final = (8000, 9000)
+"""Where the first app of a project listens: HTTP, then gRPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,27 @@ class Made:
     files: tuple[str, ...]
 
 
+def variables(names: Names, layout: str, *, gen: str = "", ports: tuple[int, int] = PORTS) -> dict[str, str]:
+    """Returns what templates are filled in with.
+
+    Args:
+        names: What is made.
+        layout: What it is made from.
+        gen: Where generated code is imported from; the project's own ``gen`` if not given.
+        ports: Where it listens: HTTP, then gRPC.
+    """
+    return {
+        "name": names.name,
+        "package": names.package,
+        "kratos": __version__,
+        "python": OLDEST_PYTHON,
+        "layout": layout,
+        "gen": gen or f"{names.package}.gen",
+        "http_port": str(ports[0]),
+        "grpc_port": str(ports[1]),
+    }
+
+
 def check(names: Names) -> None:
     """Makes sure that there is room for a project.
 
@@ -54,7 +80,11 @@ def check(names: Names) -> None:
     except OSError as error:
         raise _cannot(names, error) from error
     if first is not None:
-        raise Failure(f"{names.root} is not empty: {first.name} is in it. Nothing was changed", code=USAGE)
+        raise Failure(
+            f"{names.root} is not empty: {first.name} is in it. Nothing was changed",
+            hint=f"kratos new {shlex.quote(_free(names.root))}",
+            code=USAGE,
+        )
 
 
 def make(names: Names, template: Template) -> Made:
@@ -68,16 +98,9 @@ def make(names: Names, template: Template) -> Made:
     """
     check(names)
     found = template.files()
-    variables = {
-        "name": names.name,
-        "package": names.package,
-        "kratos": __version__,
-        "python": OLDEST_PYTHON,
-        "layout": template.layout,
-    }
     try:
         with _workshop(names.root) as folder:
-            files = template.render(found, variables, folder)
+            files = template.render(found, variables(names, template.layout), folder)
             _move(folder, names)
     except OSError as error:
         raise _cannot(names, error) from error
@@ -141,6 +164,13 @@ def _move(folder: Path, names: Names) -> None:
             with suppress(OSError):
                 os.rename(names.root / path.name, path)
         raise
+
+
+def _free(taken: Path) -> str:
+    """Returns the nearest path where nothing is yet, as somebody would type it here."""
+    paths = (taken.with_name(f"{taken.name}-{number}") for number in count(2))
+    free = next(path for path in paths if not os.path.lexists(path))
+    return os.path.relpath(free) if free.is_relative_to(Path.cwd()) else str(free)
 
 
 def _cannot(names: Names, error: OSError) -> Failure:

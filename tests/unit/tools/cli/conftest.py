@@ -1,33 +1,7 @@
-"""What the tests of the command line share: running a command, and a project to run it in."""
+"""What the tests of the command line share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from commandline import kratos
 
-import pytest
-
-from kratos.tools.cli.root import run
-
-
-class Ran(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Kratos = Callable[..., Ran]
-
-
-@pytest.fixture
-def kratos(capsys: pytest.CaptureFixture[str]) -> Kratos:
-    """Runs a command line in this process."""
-
-    def call(*arguments: str | Path) -> Ran:
-        code = run([str(each) for each in arguments])
-        return Ran(code, *capsys.readouterr())
-
-    return call
+__all__ = ["kratos"]

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from commandline import Kratos
 
 from kratos.tools.codegen.project import Project
 from kratos.tools.doctor import checks
 from kratos.tools.doctor.checkup import Finding
-
-from .conftest import Kratos
 
 
 def find(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:

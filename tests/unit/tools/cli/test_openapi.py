@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from .conftest import Kratos
+from commandline import Kratos
 
 APP = """
 from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GreeterService

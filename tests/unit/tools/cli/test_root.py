@@ -10,13 +10,12 @@ from pathlib import Path
 
 import click
 import pytest
+from commandline import Kratos
 
 from kratos.tools.cli import root, terminal, version
 from kratos.tools.cli.__main__ import main
 from kratos.tools.failure import Failure
 from kratos.version import __version__
-
-from .conftest import Kratos
 
 COLOUR = "\x1b["
 

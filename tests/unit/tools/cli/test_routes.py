@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import Kratos
 from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GreeterClient, GreeterService
 from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloRequest
 
@@ -27,8 +28,6 @@ from kratos.transport.grpc import GRPCClient, GRPCServer
 from kratos.transport.grpc.options import Limits as GRPCLimits
 from kratos.transport.http import HTTPClient, HTTPServer
 from kratos.transport.http.limits import Limits as HTTPLimits
-
-from .conftest import Kratos
 
 NAME = "/fixture.helloworld.v1.Greeter/SayHello"
 

@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from commandline import Kratos
 
 from kratos.app import App
 from kratos.tools.cli import serving as module
 from kratos.tools.cli.envfile import read_env
 from kratos.tools.cli.serving import Serving
 from kratos.tools.failure import Failure
-
-from .conftest import Kratos
 
 
 @pytest.mark.parametrize(

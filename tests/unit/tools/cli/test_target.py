@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kratos.app import App
-from kratos.tools.cli.target import Target, blame, current
+from kratos.tools.cli.target import SeveralApps, Target, blame, current
 from kratos.tools.failure import Failure
 
 TABLE = '[tool.kratos]\nout = "gen"\n'
@@ -57,11 +57,34 @@ def test_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_to_serve(project: Path) -> None:
     """The command line says what to serve, else the project does."""
     assert str(Target.of("shop.main")) == "shop.main:app"
-    with pytest.raises(Failure, match='does not say which app to serve: app = "shop.main:app"'):
+    with pytest.raises(Failure, match=r'neither does pyproject.toml say app = "shop\.main:app"') as failure:
         Target.of(None)
+    assert (failure.value.hint, failure.value.code) == ("kratos run shop.main:app", 2)
     (project / "pyproject.toml").write_text(f'{TABLE}app = "shop.main:make"\n')
     assert str(Target.of(None)) == "shop.main:make"
     assert str(Target.of("other:thing.app")) == "other:thing.app"
+
+
+def test_the_only_app(project: Path) -> None:
+    """Where nobody says what to serve, the only app there is."""
+    shop(project, "app = 1")
+    assert str(Target.of(None)) == "shop.main:app"
+    assert str(Target.of("shop")) == "shop.main:app"
+    assert str(Target.of("shop.other")) == "shop.other:app"
+
+
+def test_several_apps(project: Path) -> None:
+    """Of several apps one has to be named, by its package or in full where that means two."""
+    said = '["shop.main:app", "users.main:app", "users.main:admin"]'
+    (project / "pyproject.toml").write_text(f"{TABLE}app = {said}\n")
+    with pytest.raises(SeveralApps) as failure:
+        Target.of(None, command="kratos routes")
+    names = ["shop", "users.main:app", "users.main:admin"]
+    assert str(failure.value).splitlines() == ["there are 3 apps, say which one:", *(f"  {name}" for name in names)]
+    assert (failure.value.hint, failure.value.code) == ("kratos routes shop", 2)
+    assert [*failure.value.apps] == names
+    assert str(Target.of("shop")) == "shop.main:app"
+    assert str(Target.of("users.main:admin")) == "users.main:admin"
 
 
 @pytest.mark.parametrize("wrong", ["shop/main.py", "shop.main app", ":app", "shop..main"])

@@ -15,6 +15,7 @@ import yaml
 
 from kratos.app import Shutdown
 from kratos.tools.codegen.project import Project
+from kratos.tools.scaffold import template
 from kratos.tools.scaffold.names import Names
 from kratos.tools.scaffold.project import make
 from kratos.tools.scaffold.template import LAYOUTS, Template
@@ -46,6 +47,16 @@ def instructions(made: Path) -> list[tuple[str, str]]:
     return [(word, rest.strip()) for word, _, rest in lines]
 
 
+def test_contract_of_the_example() -> None:
+    """A new project begins with the contract that the example and the README have."""
+    home = Path(template.__file__).parents[1] / "templates" / "common" / "api"
+    example = Path(__file__).parents[4] / "examples" / "helloworld" / "api"
+    ours = {path.relative_to(home): path.read_text() for path in home.rglob("*.proto")}
+    theirs = {path.relative_to(example): path.read_text() for path in example.rglob("*.proto")}
+    assert len(ours) == 2
+    assert ours == theirs
+
+
 def test_everything_is_filled_in(made: Path) -> None:
     """No file has a template's marks left, and the text files end with one newline."""
     for path in made.rglob("*"):
@@ -71,7 +82,7 @@ def test_settings(made: Path) -> None:
     assert settings["tool"]["pytest"]["ini_options"]["filterwarnings"] == ["error"]
     assert "per-file-ignores" not in settings["tool"]["ruff"]["lint"]
     project = Project.load(made)
-    assert (project.out, project.app) == ("my_shop/gen", "my_shop.main:app")
+    assert (project.out, project.app) == ("my_shop/gen", ("my_shop.main:app",))
 
 
 def test_no_suppressions(made: Path) -> None:

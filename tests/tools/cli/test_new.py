@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from .conftest import Kratos
+from commandline import Kratos
 
 
 @pytest.fixture(autouse=True)

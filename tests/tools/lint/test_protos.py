@@ -12,7 +12,7 @@ from kratos.tools.codegen.coded import Span
 from kratos.tools.codegen.project import Project
 from kratos.tools.lint.families import check
 
-EXAMPLE = Path(__file__).parents[4] / "examples" / "helloworld"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "helloworld"
 
 
 def project(root: Path, text: str, name: str = "a/v1/a.proto") -> Project:

@@ -129,7 +129,7 @@ def test_clashes_have_places(make_project: MakeProject) -> None:
 
 def test_third_party_protos_of_their_own(make_project: MakeProject) -> None:
     """A project that keeps a copy of errors.proto, as Kratos projects do, keeps it."""
-    copy = Path(__file__).parents[3] / "proto" / "errors" / "errors.proto"
+    copy = Path(__file__).parents[2] / "proto" / "errors" / "errors.proto"
     project = make_project({**PROTOS, "errors/errors.proto": copy.read_text()})
     generate(project)
     assert not (project.root / ".kratos" / "third_party" / "errors").exists()

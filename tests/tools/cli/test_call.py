@@ -18,13 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
+from commandline import Kratos, Ran
 from unit.transport.certificates import Certificates
 
 from kratos import GRPCServer, HTTPServer
 from kratos.app import App
 from kratos.tools.codegen.project import Project
-
-from .conftest import Kratos, Ran
 
 BOTH = ["http", "grpc"]
 ITEM = '{"what":{"@type":"type.googleapis.com/demo.v1.Item","colour":"red"}}'

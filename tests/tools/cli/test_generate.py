@@ -9,11 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from commandline import Kratos
 
 from kratos.tools.cli import progress as ticking
 from kratos.tools.cli.places import counted, place, seen_from_here
-
-from .conftest import Kratos
 
 A = 'syntax = "proto3";\npackage a.v1;\nmessage A { string name = 1; }\n'
 

@@ -55,7 +55,7 @@ for module in sys.argv[1:]:
 sys.stdout.buffer.write(files.SerializeToString())
 """
 
-CACHE = Path(__file__).parents[2] / ".kratos" / "mypy"
+CACHE = Path(__file__).parents[1] / ".kratos" / "mypy"
 PLUGIN_PY = "from protoc_gen_py import main; main()"
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from demoproject import demo
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest, CodeGeneratorResponse
 
@@ -16,8 +15,6 @@ from kratos.tools.codegen.buf import executable
 from kratos.tools.codegen.plugin import respond
 from kratos.tools.codegen.project import Project
 from kratos.tools.codegen.protos import stage
-
-__all__ = ["demo"]
 
 MakeProject = Callable[..., Project]
 Generate = Callable[..., CodeGeneratorResponse]

@@ -19,7 +19,7 @@ from kratos.tools.stubs.services import default_folder, implement
 from .conftest import METHODS, make
 
 KINDS = "shop/v1/kinds.proto"
-CACHE = Path(__file__).parents[3] / ".kratos" / "mypy"
+CACHE = Path(__file__).parents[2] / ".kratos" / "mypy"
 
 
 def judge(root: Path, *paths: Path, length: int = 88) -> None:

@@ -14,7 +14,7 @@ from kratos.tools.codegen.plugin import respond
 
 from .conftest import Generate, image
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 
 
 def proto(body: str, package: str = "a.v1") -> str:

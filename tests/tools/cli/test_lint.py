@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from .conftest import Kratos
+from commandline import Kratos
 
 
 @pytest.fixture
