@@ -13,8 +13,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Asserts that no attack leaves a traceback in the log of this process."""
     yield
     for when in ("setup", "call"):
-        loud = [record for record in caplog.get_records(when) if record.exc_info or record.name == "asyncio"]
-        assert not loud, [(record.name, record.getMessage(), record.exc_text) for record in loud]
+        loud = [each for each in caplog.get_records(when) if each.exc_info or each.name == "asyncio"]
+        assert not loud, [(each.name, each.getMessage(), each.exc_text) for each in loud]
 
 
 @pytest.fixture(scope="module")

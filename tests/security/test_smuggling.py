@@ -85,6 +85,8 @@ REFUSED = {
     "method in lower case": b"get /echo/a HTTP/1.1\r\nHost: x\r\n\r\n",
     "host with a space": b"GET /echo/a HTTP/1.1\r\nHost: a b\r\n\r\n",
     "host with a path": b"GET /echo/a HTTP/1.1\r\nHost: a/b\r\n\r\n",
+    "WebSocket with a request as its body": GET + SOCKET + b"Content-Length: %s\r\n\r\n" % LENGTH + HIDDEN,
+    "WebSocket with chunks": GET + SOCKET + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HIDDEN,
     "two hosts": GET + b"Host: x\r\n\r\n",
 }
 
@@ -117,7 +119,6 @@ READ: dict[str, tuple[bytes, list[str]]] = {
         POST + OFFER + b"h2c\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n" + BODY + b"\r\n0\r\n\r\n",
         ["body"],
     ),
-    "WebSocket with a request as its body": (GET + SOCKET + b"Content-Length: %s\r\n\r\n" % LENGTH + HIDDEN, ["a"]),
     "two offers": (GET + OFFER + b"h2c\r\nUpgrade: websocket\r\nContent-Length: %s\r\n\r\n" % LENGTH + HIDDEN, ["a"]),
     "absolute target": (b"GET http://other/echo/a HTTP/1.1\r\nHost: x\r\n\r\n", ["a"]),
     "two slashes": (b"GET //other/echo/a HTTP/1.1\r\nHost: x\r\n\r\n", []),
@@ -142,11 +143,11 @@ async def test_what_is_read_is_read_in_one_way(sent: bytes, texts: list[str], pi
     "sent",
     [
         GET + b"Connection: close\r\n\r\n",
+        GET + OFFER + b"h2c\r\nConnection: close\r\n\r\n",
         b"GET /echo/a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-        b"POST /echo?text=a HTTP/1.0\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b'c\r\n{"text":"a"}\r\n0\r\n\r\n',
+        POST.replace(b"1.1", b"1.0") + b'Transfer-Encoding: chunked\r\n\r\nc\r\n{"text":"a"}\r\n0\r\n\r\n',
     ],
-    ids=["close", "HTTP/1.0", "HTTP/1.0 in chunks"],
+    ids=["close", "close, and an offer", "HTTP/1.0", "HTTP/1.0 in chunks"],
 )
 async def test_nothing_is_read_behind_the_last_request(sent: bytes) -> None:
     """Who says that a request is the last one is not answered a second time."""

@@ -31,7 +31,7 @@ class Exchange:
     @property
     def statuses(self) -> list[int]:
         """The status of each answer."""
-        return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3})", self.data)]
+        return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3})[^\r\n\\]*\r\n", self.data)]
 
 
 async def exchange(port: int, sent: bytes, *, piece: int | None = None, until: bytes = b'"text":"last"') -> Exchange:

@@ -49,6 +49,7 @@ _EXTENSIONS: Final[dict[str, dict[object, object]]] = {CANCELS: {}}
 _AHEAD: Final = 1000
 """How many requests may wait for the answers to earlier ones: a queued one takes a hundred times its bytes."""
 
+_OF_BODIES: Final = frozenset((b"content-length", b"transfer-encoding"))
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*")
 
@@ -216,7 +217,10 @@ class HTTPProtocol(HttpToolsProtocol):
                 left = left[int(upgrade.args[0]) :]
                 if self._declined:
                     self._declined = False
-                    self._parser().feed_data(self._head_without_offer())
+                    head = self._head_without_offer()
+                    self.parser = httptools.HttpRequestParser(self)  # the old one may take this for the last request
+                    self._parser().set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+                    self._parser().feed_data(head)
                 else:
                     self._deaf = True
                     self.handle_websocket_upgrade()
@@ -266,9 +270,12 @@ class HTTPProtocol(HttpToolsProtocol):
         """Begins to answer the request, or queues it behind earlier ones."""
         self._check_line()
         self._check_headers()
-        self._declined = self._parser().should_upgrade() and not self._should_upgrade()
-        if self._declined:
-            return
+        if self._parser().should_upgrade():
+            self._declined = not self._should_upgrade()
+            if self._declined:
+                return
+            if any(name in _OF_BODIES and value != b"0" for name, value in self.headers):
+                raise _Refused(BadRequest("the handshake of a WebSocket has no body", reason="BAD_HANDSHAKE"))
         before = self.cycle
         super().on_headers_complete()
         self._phase = "body"
@@ -343,8 +350,6 @@ class HTTPProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         """Tells whether the request under way opens a WebSocket; what is no proper handshake is a plain request."""
         if self._parser().get_method() != b"GET" or self._unanswered:
-            return False
-        if any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
             return False
         if (b"sec-websocket-version", b"13") not in self.headers or not super()._should_upgrade():
             return False
