@@ -10,12 +10,12 @@ what names mean, so a request pays for a look-up and for its values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import unquote
 
 from kratos.codec.formtext import Reader, Writer, key_reader, reader_of, writer_of
 from kratos.codec.jsontext import refusal
@@ -37,6 +37,7 @@ _NAMES = 1024  # remembered for each form; there are endless ones where a messag
 _FORMS = 8192  # as many as a program has types; the bound is for programs that make types as they run
 _PLACES = 8192  # the same for the ways to fields
 _SHOWN = 100  # characters of a name in an error message
+_ESCAPES: Final = re.compile("(?:%[0-9A-Fa-f]{2})+")
 # What an empty text is a value of; for anything else it says that nothing was given.
 _BLANK: Final = frozenset(("string", "bytes"))
 _BLANK_TYPES: Final = frozenset(
@@ -265,15 +266,18 @@ def split(text: str, limit: int, what: str) -> list[Pair]:
         if not text.isascii():
             text = text.encode("latin-1").decode()
         return [
-            (name, value)
-            if "%" not in piece and "+" not in piece
-            else (unquote(name.replace("+", " "), errors="strict"), unquote(value.replace("+", " "), errors="strict"))
+            (name, value) if "%" not in piece and "+" not in piece else (_unescaped(name), _unescaped(value))
             for piece in text.split("&")
             if piece
             for name, _, value in (piece.partition("="),)
         ]
     except UnicodeError:
         raise refusal(f"{what} is not UTF-8 after percent-decoding") from None
+
+
+def _unescaped(text: str) -> str:
+    # The standard library's unquote() makes a text of every percent sign: 750 MB of a form of 4 MB.
+    return _ESCAPES.sub(lambda found: bytes.fromhex(found[0].replace("%", "")).decode(), text.replace("+", " "))
 
 
 def dotted(path: Iterable[Field]) -> str:

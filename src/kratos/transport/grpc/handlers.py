@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from kratos.call import UNKNOWN_PEER, Call, Peer, Reply
+from kratos.codec.bulk import read
 from kratos.codec.proto import ProtoCodec
 from kratos.errors import ClientClosed, Error, ServiceUnavailable, Unimplemented
 from kratos.handler import Messages, conceal
@@ -211,9 +212,9 @@ def _request(incoming: Any, context: _Context, call: Call) -> Any:
     """Returns what the chain gets: the message, or the stream of them."""
     message = call.operation.request
     if call.operation.client_streams:
-        return Messages(_Requests(context)).map(lambda data: CODEC.decode(data, message))
+        return Messages(_Requests(context)).map(lambda data: read(CODEC, data, message))
     try:
-        return CODEC.decode(incoming, message)
+        return read(CODEC, incoming, message)
     except Error as rejected:
         call.rejected = rejected
         return message()

@@ -10,6 +10,7 @@ import json
 from typing import Any, Final
 
 from kratos.codec.base import Codec, Negotiated
+from kratos.codec.bulk import read
 from kratos.codec.json import JsonCodec
 from kratos.codec.jsontext import parse
 from kratos.codec.messages import Field, Message, assign, blank, get, new, shape
@@ -52,12 +53,12 @@ class RequestBody:
         """
         field = self._field
         if field is None:
-            return codec.decode(data, self._request)
+            return read(codec, data, self._request)
         if not data and not self.raw:
             return new(self._request)
         if field.singular and field.message is not None:
             message = new(self._request)
-            assign(message, field, codec.decode(data, field.message))
+            assign(message, field, read(codec, data, field.message))
             return message
         if codec.name != _JSON.codec.name:
             raise ClientError(
@@ -67,7 +68,7 @@ class RequestBody:
             )
         parse(data)  # One whole value: what follows must not become fields of its neighbours.
         key = json.dumps(field.json_name).encode("utf-8")
-        return codec.decode(b"{%s:%s}" % (key, data), self._request)
+        return read(codec, b"{%s:%s}" % (key, data), self._request)
 
 
 class ReplyBody:

@@ -22,6 +22,8 @@ _SMALL: Final = 8 * 1024
 _WORTH = re.compile(rb"text/|application/(?:.*\+)?(?:json|xml|yaml|javascript|protojson|(?:x-)?proto)|image/svg")
 _CODING = re.compile(r"\s*([\w*-]+)\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE)
 _MAX_CODINGS = 20
+_MAX_MEMBERS = 100
+"""Of a gzip body. What follows each is copied, so that a hundred thousand empty ones would take minutes."""
 
 
 def preferred(accept: Sequence[str]) -> str | None:
@@ -75,7 +77,7 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
 
     Args:
         body: The body as it came.
-        coding: Its ``Content-Encoding``.
+        coding: Its ``Content-Encoding``, one of them.
         limit: The most bytes that it may become; no more are ever made.
 
     Raises:
@@ -87,7 +89,7 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
         return body
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise ClientError(
-            f"Content-Encoding {coding[:100]}: this server reads gzip, deflate and identity",
+            f"Content-Encoding {coding[:100]}: this server reads gzip, deflate and identity, one at a time",
             code=415,
             reason="UNSUPPORTED_MEDIA_TYPE",
             metadata={"accept-encoding": "gzip, deflate"},
@@ -98,6 +100,8 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
     left = limit
     try:
         while body:  # a gzip body may have several members
+            if len(parts) == _MAX_MEMBERS:
+                raise BadRequest(f"the body is {coding} in more than {_MAX_MEMBERS} members", reason="CODEC")
             reader = zlib.decompressobj(wbits=-15 if bare else 47)
             parts.append(reader.decompress(body, left + 1))
             left -= len(parts[-1])

@@ -212,9 +212,12 @@ class Edge:
         try:
             codec = None
             if binding.reads_body and (body or binding.raw):
+                coding = b""
                 for name, value in request.headers:  # quicker than a look-up, which every POST would pay
                     if name == b"content-encoding":
-                        body = inflate(body, value.decode("latin-1"), self._max_body)
+                        coding = coding + b", " + value if coding else value
+                if coding:
+                    body = inflate(body, coding.decode("latin-1"), self._max_body)
                 codec = self._codec(call.headers, raw=binding.raw)
             return binding.build(codec, body, request.query, match.values)
         except Error as rejected:
@@ -281,7 +284,7 @@ class Edge:
             headers += reply_headers(call)
         for code, name in _TELLING.items():
             if error.code == code and name in error.metadata:
-                headers.append((name.encode("ascii"), error.metadata[name].encode("latin-1", "replace")))
+                headers.append((name.encode("ascii"), _value(error.metadata[name])))
         if error.code == 426:
             headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
         envelope = self._envelope if call is None else wrapping(self._envelope, call.operation)
@@ -340,7 +343,10 @@ def reply_headers(call: Call) -> list[Header]:
     """Returns the headers that handler and middleware have set, as far as they may: none can break the response."""
     pairs = call.reply.header_pairs()
     return [
-        (name.encode("latin-1"), _NOT_IN_VALUES.sub(b" ", value.encode("latin-1", "replace")))
-        for name, value in pairs
-        if name not in _RESERVED and ":" not in name
+        (name.encode("latin-1"), _value(value)) for name, value in pairs if name not in _RESERVED and ":" not in name
     ]
+
+
+def _value(text: str) -> bytes:
+    """Returns a text as the value of a header; what would end the header is a space."""
+    return _NOT_IN_VALUES.sub(b" ", text.encode("latin-1", "replace"))

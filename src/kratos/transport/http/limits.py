@@ -18,7 +18,9 @@ class Limits:
         max_header_bytes: The most bytes of all its header fields together: 431.
         max_url_bytes: The longest path with query, in bytes: 414.
         header_seconds: How long request line and headers may take to arrive: 408.
-        body_seconds: How long a request body may make no progress: 408.
+        body_seconds: How long a request body may make no progress: 408. What is slower than ``body_rate`` is none.
+        body_rate: The slowest that a request body may come once that time is over, in bytes a second: 408.
+        send_seconds: How long a client may take nothing of what it is sent; it is disconnected without a word.
         idle_seconds: How long a connection is kept open without a request; it is closed without a word.
         max_connections: The most connections at a time, WebSockets included: 503.
 
@@ -33,6 +35,8 @@ class Limits:
     max_url_bytes: int = 8 * 1024
     header_seconds: float = 10.0
     body_seconds: float = 30.0
+    body_rate: float = 240.0
+    send_seconds: float = 60.0
     idle_seconds: float = 75.0
     max_connections: int = 10_000
 

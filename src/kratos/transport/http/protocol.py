@@ -9,6 +9,8 @@ Built on what uvicorn does not promise, so its minor version is pinned. What dif
 * A connection that ends while the client is still sending is read for some seconds more: closing it at once would reset
   it, and a client that is reset does not see the answer.
 * There is no timer per connection or response; the server looks at all connections once a second (``sweep``).
+* A request that offers another protocol keeps its body; httptools would take it for the next request.
+* A client that takes nothing of its answers is disconnected after a while.
 * Trailers do not become headers.
 """
 
@@ -30,6 +32,7 @@ from uvicorn.server import ServerState
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.limits import Limits
+from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import to_response
 
@@ -41,7 +44,12 @@ LINGER_SECONDS: Final = 2.0
 _READ: Final = 256 * 1024
 """The most bytes that an event loop hands over at once."""
 
+_AHEAD: Final = 1000
+"""How many requests may wait for the answers to earlier ones: a queued one takes a hundred times its bytes."""
+
+_OF_BODIES: Final = frozenset((b"content-length", b"transfer-encoding"))
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
+_HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*")
 
 logger: Final = logging.getLogger("kratos.http.wire")
 """What happens outside of any call. Uvicorn's lines on single requests stay below: those are the access log's."""
@@ -95,6 +103,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._limits = self._config.limits
         self._task: asyncio.Task[None] | None = None
         self._line = _Line(self)
+        self._outflow: Outflow
         self._phase: Literal["idle", "head", "body"] = "idle"
         self._due = math.inf  # when the phase must be over, in the loop's time
         self._hosts = 0
@@ -102,6 +111,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._progress = False  # whether the parser has told us something about what came in
         self._held_back = 0  # bytes since it last did
         self._last_words = b""  # the answer to what cannot be read, once earlier requests have been answered
+        self._declined = False  # the request offers a protocol that is not spoken here
         self._deaf = False  # what still comes in is dropped
         self._closing = False
         self._stopping = False
@@ -113,6 +123,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         # Says to the front that streams need not watch for the end of the connection themselves, and who is there.
         self._extensions: dict[str, Any] = {CANCELS: {}, PEER: peer_at(transport, self.client)}
+        self._outflow = Outflow(transport, self._limits.send_seconds)
         self._due = self.loop.time() + self._limits.header_seconds
         self._stopping = self._config.stopping
         if self._config.closed:
@@ -154,8 +165,12 @@ class HTTPProtocol(HttpToolsProtocol):
         Args:
             now: The loop's time.
         """
-        if now < self._due:
-            return
+        if self._outflow.stuck(now):
+            self.transport.abort()
+        elif now >= self._due:
+            self._expire(now)
+
+    def _expire(self, now: float) -> None:
         self._due = math.inf
         if self._closing:
             self.transport.abort()
@@ -168,7 +183,7 @@ class HTTPProtocol(HttpToolsProtocol):
             self._due = now + self._limits.body_seconds
         else:
             seconds = self._limits.body_seconds
-            self._refuse(_timeout(f"the request's body made no progress for {seconds:g} s"))
+            self._refuse(_timeout(f"the request's body made no progress worth the name for {seconds:g} s"))
 
     def hang_up(self, *, linger: bool = False) -> None:
         """Closes the connection, after a while if the client may still be sending."""
@@ -191,22 +206,44 @@ class HTTPProtocol(HttpToolsProtocol):
             return
         self._progress = False
         try:
-            self._parser().feed_data(data)
-            if self._phase != "idle":
+            self._feed(data)
+            if self._phase != "idle" and not self._deaf:
                 self._measure(len(data))
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
-                # A client may not send frames before it is answered, but those that it has sent must not get lost.
-                early = data[int(upgrade.args[0]) :]
-                if early:
-                    cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
         except _Refused as refused:
             self._refuse(refused.error)
         except httptools.HttpParserError as failure:
             cause = failure.__context__  # what a callback has raised
             unreadable = BadRequest("this is no HTTP/1.1 request", reason="BAD_REQUEST")
             self._refuse(cause.error if isinstance(cause, _Refused) else unreadable)
+
+    def _feed(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                self._parser().feed_data(left)
+            except httptools.HttpParserUpgrade as upgrade:
+                left = left[int(upgrade.args[0]) :]
+                if self._declined:
+                    self._declined = False
+                    head = self._head_without_offer()
+                    self.parser = httptools.HttpRequestParser(self)  # the old one may take this for the last request
+                    self._parser().set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+                    self._parser().feed_data(head)
+                else:
+                    self._deaf = True
+                    self.handle_websocket_upgrade()
+                    # A client may not send frames before it is answered, but those that it has sent must not get lost.
+                    if left:
+                        cast("asyncio.Protocol", self.transport.get_protocol()).data_received(bytes(left))
+                    return
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        version = self._parser().get_http_version().encode("ascii")
+        lines = [b"%s %s HTTP/%s" % (self._parser().get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join((*lines, b"", b""))
 
     def on_message_begin(self) -> None:
         """Begins a request."""
@@ -229,15 +266,24 @@ class HTTPProtocol(HttpToolsProtocol):
         name = name.lower()
         if name == b"host":
             self._hosts += 1
+            if not _HOST.fullmatch(value):
+                raise _bad("the Host header is no name of a host")
+        elif name == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
+            raise _bad("the only Transfer-Encoding that is read here is chunked")
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Begins to answer the request, or queues it behind earlier ones."""
-        if self._hosts > 1 or (self._hosts == 0 and self._parser().get_http_version() == "1.1"):
-            raise _Refused(BadRequest("the request needs one Host header", reason="BAD_REQUEST"))
+        self._check_line()
         self._check_headers()
+        if self._parser().should_upgrade():
+            self._declined = not self._should_upgrade()
+            if self._declined:
+                return
+            if any(name in _OF_BODIES and value != b"0" for name, value in self.headers):
+                raise _Refused(BadRequest("the handshake of a WebSocket has no body", reason="BAD_HANDSHAKE"))
         before = self.cycle
         super().on_headers_complete()
         self._phase = "body"
@@ -252,12 +298,16 @@ class HTTPProtocol(HttpToolsProtocol):
         """Takes a part of the body."""
         super().on_body(body)
         self._progress = True
+        limits = self._limits
+        self._due = min(self.loop.time() + limits.body_seconds, self._due + len(body) / limits.body_rate)
         self._body_bytes += len(body)
-        if self._body_bytes > self._limits.max_body and not self._unanswered:
-            raise _Refused(BadRequest("the request went on after its answer", reason="BAD_REQUEST"))
+        if self._body_bytes > limits.max_body and not self._unanswered:
+            raise _bad("the request went on after its answer")
 
     def on_message_complete(self) -> None:
         """Ends a request."""
+        if self._declined:
+            return
         super().on_message_complete()
         self._phase = "idle"
         if not self.pipeline:
@@ -269,13 +319,25 @@ class HTTPProtocol(HttpToolsProtocol):
         """Counts what the parser holds back while it is not complete: a header, a trailer, an extension of a chunk."""
         self._held_back = 0 if self._progress else self._held_back + size
         limits = self._limits
-        if self._phase == "body":
-            self._due = self.loop.time() + limits.body_seconds
-            most = limits.max_header_bytes + _READ
-        else:
-            most = limits.max_url_bytes + limits.max_header_bytes + _READ
+        most = limits.max_header_bytes + _READ
+        if self._phase == "head":
+            most += limits.max_url_bytes
         if self._held_back > most:
             raise _Refused(self._headers_too_large())
+
+    def _check_line(self) -> None:
+        if self._parser().get_method() == b"CONNECT":
+            raise _bad("this is no proxy")
+        version = self._parser().get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise _bad("this is no HTTP/1.1 request")
+        if self._hosts > 1 or (self._hosts == 0 and version == "1.1"):
+            raise _bad("the request needs one Host header")
+        if b"#" in self.url:
+            raise _bad("the URL has a fragment, which a client keeps to itself")
+        if len(self.pipeline) >= _AHEAD:
+            most = f"more than {_AHEAD} requests were sent ahead of their answers"
+            raise _Refused(ClientError(most, code=429, reason="TOO_MANY_AHEAD"))
 
     def _check_headers(self) -> None:
         limits = self._limits
@@ -295,7 +357,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _should_upgrade(self) -> bool:
         """Tells whether the request under way opens a WebSocket; what is no proper handshake is a plain request."""
-        if self.scope["method"] != "GET" or self._unanswered:
+        if self._parser().get_method() != b"GET" or self._unanswered:
             return False
         if (b"sec-websocket-version", b"13") not in self.headers or not super()._should_upgrade():
             return False
@@ -380,6 +442,7 @@ class _Line:
         self._protocol = protocol
 
     def write(self, data: bytes) -> None:
+        self._protocol._outflow.written += len(data)
         self._protocol.transport.write(data)
 
     def is_closing(self) -> bool:
@@ -391,6 +454,10 @@ class _Line:
 
 def _timeout(message: str) -> Error:
     return ClientError(message, code=408, reason="REQUEST_TIMEOUT")
+
+
+def _bad(what: str) -> _Refused:
+    return _Refused(BadRequest(what, reason="BAD_REQUEST"))
 
 
 def _nothing() -> None:
