@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize(("page", "count"), [("http-replies.md", 1), ("openapi.md", 2)])
+@pytest.mark.parametrize(("page", "count"), [("http-replies.md", 1), ("http-server.md", 1), ("openapi.md", 2)])
 def test_blocks_run(page: str, count: int) -> None:
     """Every block runs by itself, and what it asserts is so."""
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)

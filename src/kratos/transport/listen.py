@@ -138,10 +138,12 @@ def claim(address: Address) -> None:
     """Makes way for a Unix socket: the file that a dead server has left there is removed. TCP needs no such thing.
 
     Raises:
-        OSError: Somebody listens there, or the file is none of a socket.
+        OSError: Somebody listens there, the file is none of a socket, or this system has no such sockets.
     """
     if not address.path:
         return
+    if not hasattr(socket, "AF_UNIX"):
+        raise OSError(errno.EAFNOSUPPORT, f"cannot listen on {address}: there are no Unix sockets on this system")
     try:
         found = Path(address.path).lstat()
     except OSError:
@@ -175,8 +177,6 @@ def release(address: Address) -> None:
 
 
 def _listen_unix(address: Address) -> socket.socket:
-    if not hasattr(socket, "AF_UNIX"):
-        raise OSError(errno.EAFNOSUPPORT, f"cannot listen on {address}: there are no Unix sockets on this system")
     claim(address)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

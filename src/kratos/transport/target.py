@@ -37,7 +37,7 @@ class Target:
         Raises:
             ValueError: It is something else; the message shows the forms.
         """
-        kind, _, path = text.partition(":")
+        kind, _, path = text.partition("?mode=")[0].partition(":")
         if kind in _UNIX:
             if not path.strip("/"):
                 raise ValueError(f"target {text!r} has no path; use {_FORMS}")

@@ -20,6 +20,7 @@ from kratos.transport.target import Target
         ("grpc://10.0.0.7:9000", Target(("10.0.0.7:9000",), secure=False)),
         ("grpcs://10.0.0.7:9000", Target(("10.0.0.7:9000",), secure=True)),
         ("unix:/run/shop.sock", Target(("unix:/run/shop.sock",), secure=False)),
+        ("unix:/run/shop.sock?mode=660", Target(("unix:/run/shop.sock",), secure=False)),
         ("unix:///run/shop.sock", Target(("unix:/run/shop.sock",), secure=False)),
         ("http+unix:/run/shop.sock", Target(("unix:/run/shop.sock",), secure=False)),
         ("grpc+unix:/run/shop.sock", Target(("unix:/run/shop.sock",), secure=False)),

@@ -33,7 +33,7 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answers one request or one WebSocket."""
         host = _host(peer_of(scope).address)
-        client = self._proxies.client(host, scope["headers"])
+        client = self._proxies.client(host, scope.get("headers", ()))
         if client != host:
             # Without a certificate: that is the proxy's.
             peer = Peer(f"[{client}]" if ":" in client else client)
