@@ -36,6 +36,11 @@ def test_origins(origins: Iterable[str], origin: bytes, allowed: bool) -> None:
     assert Policy(CORS(origins=origins)).allows(origin) is allowed
 
 
+def test_rules_may_come_from_a_generator() -> None:
+    """What can be read once is kept."""
+    assert Policy(CORS(origins=(each for each in ["https://shop.example"]))).allows(SHOP)
+
+
 def test_replies() -> None:
     """Replies name the origin, and tell caches that they depend on it."""
     policy = Policy(CORS(origins=["https://shop.example"], credentials=True, expose=["x-total", "x-next"]))

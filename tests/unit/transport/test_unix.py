@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -181,25 +181,27 @@ async def test_nobody_there(path: Path, server: Any, client: Any) -> None:
     assert failure.value.reason == "CONNECTION_FAILED"
 
 
-@pytest.fixture
-async def limited(path: Path) -> AsyncIterator[Any]:
-    limits = Limits(header_seconds=0.5, body_seconds=0.5, idle_seconds=0.5, max_connections=2)
+async def test_slow_clients(path: Path) -> None:
+    """Those who take too long, and those who say nothing, are dealt with as over TCP."""
+    limits = Limits(header_seconds=0.5, body_seconds=0.5, idle_seconds=0.5)
     async with running(address=f"unix:{path}", limits=limits) as it:
-        yield it
+        async with await it.raw() as raw:
+            await raw.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+            assert (await raw.answer()).status == 408
+            assert await raw.ended()
+        async with await it.raw() as silent, await it.raw() as raw:
+            await raw.request("/echo/a")
+            assert (await raw.answer()).status == 200
+            assert await raw.ended()
+            assert await silent.ended()
 
 
-async def test_limits(limited: Any) -> None:
-    """Slow clients, idle ones and too many of them are dealt with as over TCP."""
-    async with await limited.raw() as raw:
-        await raw.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
-        assert (await raw.answer()).status == 408
-        assert await raw.ended()
-    async with await limited.raw() as silent, await limited.raw() as raw:
+async def test_too_many_clients(path: Path) -> None:
+    """Connections are counted."""
+    async with running(address=f"unix:{path}", limits=Limits(max_connections=1)) as it, await it.raw() as raw:
         await raw.request("/echo/a")
         assert (await raw.answer()).status == 200
-        assert (await limited.ask("/echo/a")).status == 503
-        assert await raw.ended()
-        assert await silent.ended()
+        assert (await it.ask("/echo/a")).status == 503
 
 
 async def test_proxies_and_websockets(path: Path) -> None:

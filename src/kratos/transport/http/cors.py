@@ -45,6 +45,8 @@ class CORS:
     def __post_init__(self) -> None:
         if isinstance(self.origins, str):
             raise TypeError(f"origins is a list: origins=[{self.origins!r}]")
+        for name in ("origins", "headers", "expose"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # what can be read once would be empty later
         for origin in self.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin: scheme and host without a path, https://shop.example")

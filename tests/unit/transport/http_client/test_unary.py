@@ -308,9 +308,7 @@ async def test_tls_that_is_none() -> None:
         return web.Response()
 
     async with foreign(serve) as url, client_of(url.replace("http:", "https:")) as client:
-        with pytest.raises(
-            ServiceUnavailable, match="cannot connect to 127.0.0.1:[0-9]+: it does not speak TLS"
-        ) as raised:
+        with pytest.raises(ServiceUnavailable, match="cannot connect to .*: it does not speak TLS") as raised:
             await client.unary(KINDS_ECHO, Ping(), {}, {})
     assert raised.value.reason == "CONNECTION_FAILED"
 
