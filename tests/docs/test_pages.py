@@ -10,13 +10,9 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("page", "count"), [("http-beside.md", 3), ("http-replies.md", 1), ("http-server.md", 1), ("openapi.md", 2)]
 )
-=======
-@pytest.mark.parametrize(("page", "count"), [("http-replies.md", 1), ("http-server.md", 1), ("openapi.md", 2)])
->>>>>>> wt-a
 def test_blocks_run(page: str, count: int) -> None:
     """The blocks run, from the top of the page to its end, and what they assert is so."""
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
