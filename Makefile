@@ -11,6 +11,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info
 READY := $(VENV)/.python-$(or $(VERSION),missing)
 RUNTIME := $(VENV)/.installed-runtime
 DEVELOP := $(VENV)/.installed-develop
+JUDGES := $(VENV)/.installed-judges
 
 # What an editable install depends on: the generated kratos.wire is part of it.
 SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
@@ -44,7 +45,7 @@ test: $(DEVELOP) ## Run the test suite
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
-test-slow: $(DEVELOP) ## Run what takes long: growth over many calls
+test-slow: $(JUDGES) ## Run what takes long: growth over many calls, whole projects
 	$(PYTEST) -m slow
 
 interop: $(DEVELOP) ## Run the tests against Kratos for Go; needs Go
@@ -53,7 +54,7 @@ interop: $(DEVELOP) ## Run the tests against Kratos for Go; needs Go
 browser: $(DEVELOP) ## Run the tests in a browser; needs Chromium
 	$(PYTEST) -q -m browser tests/browser
 
-test-all: $(DEVELOP) ## Run every test there is, and the coverage gates
+test-all: $(JUDGES) ## Run every test there is, and the coverage gates
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -117,3 +118,7 @@ $(RUNTIME): $(READY) $(SOURCES)
 $(DEVELOP): $(READY) $(SOURCES)
 	$(PY) -m pip install --quiet --editable '.[all]' --group dev
 	@touch $@ $(RUNTIME)
+
+$(JUDGES): $(DEVELOP)
+	$(PY) -m pip install --quiet --group deploy
+	@touch $@

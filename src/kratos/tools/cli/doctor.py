@@ -52,4 +52,4 @@ def _tell(finding: Finding) -> None:
     line = f"{paint(head[:4], _STYLES[finding.state])}{head[4:]}  {paint(detail, 'faint')}".rstrip()
     show(wrapped(line, sys.stdout, indent=" " * 6))
     if finding.advice:
-        show(f"      {paint('try:', 'faint')} {finding.advice}")
+        show(wrapped(f"      {paint('try:', 'faint')} {finding.advice}", sys.stdout, indent=" " * 11))

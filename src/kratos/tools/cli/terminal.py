@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
-import textwrap
 from typing import Any, Final, TextIO
 
 import click
@@ -50,15 +50,19 @@ def wrapped(text: str, stream: TextIO | None = None, *, indent: str = "  ") -> s
     if not (stream or sys.stderr).isatty():
         return text
     room = shutil.get_terminal_size().columns
-    return "\n".join(
-        textwrap.fill(
-            line, room, subsequent_indent=indent, expand_tabs=False, replace_whitespace=False,
-            break_long_words=False, break_on_hyphens=False,
-        )
-        if len(click.unstyle(line)) > room
-        else line
-        for line in text.split("\n")
-    )  # fmt: skip
+    return "\n".join(_broken(line, room, indent) for line in text.split("\n"))
+
+
+def _broken(line: str, room: int, indent: str) -> str:
+    """Breaks a line before words that have no room; ``textwrap`` would count colours as letters."""
+    broken, used = "", 0
+    for blank, word in re.findall(r"( *)([^ ]+)", line):
+        width = len(click.unstyle(word))
+        if used and used + len(blank) + width > room:
+            broken, used = f"{broken}\n{indent}{word}", len(indent) + width
+        else:
+            broken, used = f"{broken}{blank}{word}", used + len(blank) + width
+    return broken
 
 
 def show(text: str = "") -> None:

@@ -241,7 +241,8 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _head_without_offer(self) -> bytes:
         version = self._parser().get_http_version().encode("ascii")
-        lines = [b"%s %s HTTP/%s" % (self._parser().get_method(), self.url, version)]
+        url = cast("bytes", self.url)
+        lines = [b"%s %s HTTP/%s" % (self._parser().get_method(), url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join((*lines, b"", b""))
 

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
@@ -143,6 +145,18 @@ def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.paint("x", "bad", stream) == "x"  # type: ignore[arg-type]  # as above
     monkeypatch.delenv("NO_COLOR")
     assert terminal.paint("x", "bad") == "x"
+
+
+def test_lines_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long lines are broken between words for a terminal; colours take no room, long words stay whole."""
+    red, plain = f"{COLOUR}31m", f"{COLOUR}0m"
+    stream: Any = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda: os.terminal_size((10, 5)))
+    text = f"ok    a  b c\n\n  {red}aaaa{plain} bbb\n/a/long/path is\nten is fit"
+    shown = f"ok    a  b\n  c\n\n  {red}aaaa{plain} bbb\n/a/long/path\n  is\nten is fit"
+    assert terminal.wrapped(text, stream) == shown
+    assert terminal.wrapped("aa bb cc dd", stream, indent="    ") == "aa bb cc\n    dd"
+    assert terminal.wrapped(text, SimpleNamespace(isatty=lambda: False)) == text  # type: ignore[arg-type]  # all that is asked of it
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
