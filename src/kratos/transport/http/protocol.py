@@ -241,7 +241,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _head_without_offer(self) -> bytes:
         version = self._parser().get_http_version().encode("ascii")
-        url = cast("bytes", self.url)
+        url: bytes = cast("Any", self).url  # the type checkers disagree on whether it is known
         lines = [b"%s %s HTTP/%s" % (self._parser().get_method(), url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join((*lines, b"", b""))
