@@ -11,6 +11,7 @@ from kratos.app import App, Server
 from kratos.operation import AnyOperation
 from kratos.tools.cli.target import Target
 from kratos.tools.cli.terminal import paint
+from kratos.transport.http.extra import Mounted
 from kratos.transport.routes import Route
 
 __all__ = ["load", "rows", "text"]
@@ -61,6 +62,8 @@ def _served(app: App) -> list[_Served]:
 
 
 def _kind(operation: AnyOperation) -> str:
+    if isinstance(operation, Mounted):
+        return "application"
     return _KINDS[operation.client_streams, operation.server_streams]
 
 

@@ -8,6 +8,7 @@ in the chain is an empty message, and no replies pass. There is no time limit, a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
@@ -32,6 +33,11 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 ASGI: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI 3 application."""
+
+logger: Final = logging.getLogger("kratos.http.mounts")
+"""What applications say of their start and end, which is worth a line only if it goes wrong."""
+
+logger.setLevel(logging.WARNING)
 
 _PASSAGE: Final = "kratos.http.passage"
 
@@ -180,6 +186,7 @@ class Lifespans:
             config = uvicorn.Config(mounted.app, lifespan="auto", log_config=None, interface="asgi3")
             config.load()
             lifespan = LifespanOn(config)
+            lifespan.logger = logger
             await lifespan.startup()
             if lifespan.should_exit:
                 await self.stop()

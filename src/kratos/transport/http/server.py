@@ -203,7 +203,7 @@ class HTTPServer(Addressed):
                 body=target.binding.body,
                 websocket=target.upgrades,
                 timeout=edge.dispatcher.limit(target.endpoint),
-                max_message=self._limits.max_body,
+                max_message=None if target.passes else self._limits.max_body,
             )
             for method, template, target in edge.table
             if not target.upgrades or method in ("GET", "*")  # another verb is only told to open a WebSocket

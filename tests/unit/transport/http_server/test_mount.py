@@ -26,6 +26,7 @@ from kratos.call import Call
 from kratos.errors import Forbidden
 from kratos.handler import Handler
 from kratos.middleware import access_log
+from kratos.tools.cli.routetable import rows
 from kratos.transport.http import HTTPClient, HTTPServer, mount
 
 Send = Callable[[Any], Awaitable[None]]
@@ -217,6 +218,16 @@ def test_prefixes() -> None:
     with pytest.raises(ValueError, match="must start with /"):
         mount("legacy", legacy([]))
     assert mount("/legacy/", legacy([])).operation.name == "HTTP * /legacy"
+
+
+async def test_what_a_listing_says_of_an_application() -> None:
+    """It has no limit of ours, and is called what it is."""
+    app = App(name="shop", servers=[HTTPServer(routes=[mount("/legacy", legacy([]))])])
+    told = rows(app)
+    assert [(row["path"], row["kind"], row["max_body"]) for row in told[:2]] == [
+        ("/legacy", "application", None),
+        ("/legacy/**", "application", None),
+    ]
 
 
 @asynccontextmanager
