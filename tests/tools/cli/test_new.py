@@ -146,6 +146,33 @@ def test_generation_fails(kratos: Kratos, desk: Path, template: Path) -> None:
     assert (desk / "shop/api/a.proto").is_file()
 
 
+def test_another_app(kratos: Kratos, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a project it is a further app; what to do next is said, and what could not be done."""
+    kratos("new", "shop")
+    monkeypatch.chdir(desk / "shop")
+    ran = kratos("new", "my-users")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("added my-users to shop: 6 files\n")
+    assert ran.out.endswith(
+        "next:\n  kratos run my_users --reload\n  curl localhost:8001/helloworld/kratos\n  pytest\n"
+    )
+    said = json.loads(kratos("new", "more", "--json").out)
+    assert (said["path"], said["package"], said["layout"]) == (str(desk / "shop"), "more", "app")
+    assert "more/main.py" in said["files"]
+    ran = kratos("new", "layers", "--layout", "layered")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith("  try: kratos new layers\n")
+    settings = Path("pyproject.toml")
+    settings.write_text(settings.read_text().replace('"tests",', "'tests', # ours\n"))
+    assert 'pyproject.toml: add "odd" to tool.mypy.files' in kratos("new", "odd").err
+    Path("api/helloworld/v1/greeter.proto").write_text("nothing")
+    ran = kratos("new", "late")
+    assert ran.code == 1
+    assert ran.err.startswith(f"added late to {desk / 'shop'}, but not its generated code\n")
+    assert ran.err.endswith("  try: kratos generate\n")
+    assert "late.main:app" in settings.read_text()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are not the same there")
 def test_interrupted(desk: Path) -> None:
     """Ctrl-C during a clone ends git as well, and leaves nothing."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kratos.tools.codegen.project import Project
+from kratos.tools.codegen.project import Project, generate
 from kratos.tools.failure import USAGE, Failure
 from kratos.tools.scaffold.addition import Added, add
 from kratos.tools.scaffold.names import Names
@@ -25,7 +25,9 @@ def project(folder: Path, layout: str = "simple") -> Project:
 
 
 def added(target: Project, name: str = "users") -> Added:
-    return add(Project.load(target.root), Names.of(str(target.root / name)))
+    done = add(Project.load(target.root), Names.of(str(target.root / name)))
+    generate(Project.load(target.root))
+    return done
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from contextlib import nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,7 +78,7 @@ def command(
     package that shares its protos, its generated code and its settings.
     """
     # Loaded on demand: these bring jinja and the generator.
-    from kratos.tools.codegen.project import Project  # noqa: PLC0415 - as just said
+    from kratos.tools.codegen.project import Project, generate  # noqa: PLC0415 - as just said
     from kratos.tools.scaffold import addition, clone, names, project, template  # noqa: PLC0415 - as just said
 
     if reference is not None and layout is not None:
@@ -94,7 +95,10 @@ def command(
                 hint=f"kratos new {called.name}",
                 code=USAGE,
             )
-        _tell_added(addition.add(around, called), as_json=as_json)
+        added = addition.add(around, called)
+        with _said_first(f"added {called.name} to {around.root}", "kratos generate"):
+            generate(Project.load(around.root))
+        _tell_added(added, as_json=as_json)
         return
     project.check(called)  # before something is cloned for nothing
     source = (
@@ -104,15 +108,22 @@ def command(
     )
     with source as found:
         made = project.make(called, found)
-    try:
+    with _said_first(f"made {called.root}", f"cd {_typed(made)} && kratos generate"):
         made = project.fill(made)
-    except Failure as failure:
-        note(f"made {called.root}, but not its generated code")
-        raise Failure(str(failure), hint=failure.hint or f"cd {_typed(made)} && kratos generate") from failure
     if as_json:
         show_json({"path": str(called.root), "package": called.package, "layout": made.layout, "files": made.files})
         return
     _tell(made, built_in=reference is None)
+
+
+@contextmanager
+def _said_first(done: str, hint: str) -> Generator[None]:
+    """Says what was done where the code for it cannot be generated."""
+    try:
+        yield
+    except Failure as failure:
+        note(f"{done}, but not its generated code")
+        raise Failure(str(failure), hint=failure.hint or hint) from failure
 
 
 def _tell(made: Made, *, built_in: bool) -> None:

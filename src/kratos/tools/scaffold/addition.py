@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kratos.tools.codegen.apps import apps
-from kratos.tools.codegen.project import Project, generate
+from kratos.tools.codegen.project import Project
 from kratos.tools.failure import USAGE, Failure
 from kratos.tools.scaffold.names import Names
 from kratos.tools.scaffold.project import PORTS, check, variables
@@ -51,7 +51,7 @@ class Added:
 
 
 def add(project: Project, called: Names) -> Added:
-    """Adds an app, and generates what it needs.
+    """Adds an app; whatever it needs of generated code is to be generated after that.
 
     Protos that the project has already are left as they are.
 
@@ -81,7 +81,6 @@ def add(project: Project, called: Names) -> Added:
                 raise
     except OSError as error:
         raise Failure(f"cannot add to {root}: {error.strerror or error} ({error.filename})") from error
-    generate(Project.load(root))
     changed = [settings.name] if after.encode() != before else []
     return Added(named, reference, tuple(sorted([*made.values(), *changed])), ports, left)
 
