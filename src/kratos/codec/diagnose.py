@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 
-from protobuf import message_from_json_value
+from protobuf import message_from_json_value, message_to_json_value
 from protobuf.wkt import (
     BoolValue,
     BytesValue,
     DoubleValue,
+    FieldMask,
     FloatValue,
     Int32Value,
     Int64Value,
@@ -212,7 +213,9 @@ def _finite(value: float) -> bool:
 
 def _readable(value: JsonValue, type_: type[Message]) -> bool:
     try:
-        message_from_json_value(type_, value)
+        message = message_from_json_value(type_, value)
+        if type_ is FieldMask:
+            message_to_json_value(message)  # refuses what is no name of a field: the other way does not
     except DECODE_ERRORS:
         return False
     return True

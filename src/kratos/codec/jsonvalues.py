@@ -114,7 +114,7 @@ class JsonValues:
                     refused = str(error)
                 else:
                     doubts = self.doubts(type_)
-                    if doubts is not None and doubts.numbers:
+                    if doubts is not None and doubts.contents:
                         problems += self.misfits(message, lambda: value)
                     misfit = bool(problems)
                     if not misfit:
@@ -135,19 +135,22 @@ class JsonValues:
         return self._doubts[type_]
 
     def misfits(self, message: Message, value: Callable[[], JsonValue]) -> list[Problem]:
-        """Returns the numbers out of range, found in ``value()``; writing checks what reading did not."""
-        beyond = False
+        """Returns wrong numbers and masks, found in ``value()``; writing checks what reading did not."""
+        certain = True
         try:
             written = message.to_binary()
         except OverflowError:
             beyond = True
         except ValueError:  # A required field is unset, which is none of a decoder's business; but nobody has checked.
-            pass
+            beyond = False
         else:
-            if not _ENDLESS.search(written):
+            beyond = False
+            certain = _ENDLESS.search(written) is not None
+            doubts = self.doubts(type(message))
+            if not certain and (doubts is None or doubts.masks is None):
                 return []
         search = Diagnosis(self.registry, unknown=False)
         problems = list(islice(search.problems(value(), type(message)), MAX_PROBLEMS + 1))
-        if not problems and (beyond or search.exhausted):
+        if not problems and (beyond or (certain and search.exhausted)):
             problems.append(Problem("", "a number in it is out of range"))
         return problems

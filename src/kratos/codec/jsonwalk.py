@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
@@ -93,7 +94,7 @@ def extends(key: str, into: Shape, registry: Registry | None) -> bool:
 def prune(
     value: JsonValue, type_: type[Message], registry: Registry | None, *, drop: bool, path: str = ""
 ) -> Iterator[Problem]:
-    """Drops unknown keys, in place, and reports oneofs that are set twice.
+    """Drops unknown keys, makes integers of enum numbers, in place, and reports oneofs that are set twice.
 
     Args:
         value: The parsed JSON of one message.
@@ -117,10 +118,21 @@ def prune(
         if field is None:
             if drop and not extends(key, known, registry):
                 del value[key]
+        elif field.enum is not None:
+            value[key] = _integers(value[key])
         elif field.message is not None:
             for element, place in elements(field, value[key], join(path, key)):
                 yield from prune(element, field.message, registry, drop=drop, path=place)
     yield from _clashes(value, known, path)
+
+
+def _integers(value: JsonValue) -> JsonValue:
+    """Returns enum numbers as the decoder wants them; JSON knows no difference, and other fields take them."""
+    if isinstance(value, list):
+        return [_integers(element) for element in value]
+    if isinstance(value, dict):
+        return {key: _integers(element) for key, element in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _prune_any(value: dict[str, JsonValue], registry: Registry | None, *, drop: bool, path: str) -> Iterator[Problem]:
@@ -159,17 +171,19 @@ class Doubts:
         integer_keys: They may hold maps with integer keys: keys may be out of range.
         enums: They may hold enums that are open: numbers may be out of range.
         values: They may hold a ``google.protobuf.Value``: a number may be infinite.
+        masks: Finds field masks that may name no fields; None if they hold none.
     """
 
     oneofs: tuple[Members, ...] = ()
     integer_keys: bool = False
     enums: bool = False
     values: bool = False
+    masks: re.Pattern[bytes] | None = None
 
     @property
-    def numbers(self) -> bool:
-        """Whether numbers may be out of range, of whatever kind."""
-        return self.integer_keys or self.enums or self.values
+    def contents(self) -> bool:
+        """Whether what single fields hold is in doubt: numbers out of range, masks of no fields."""
+        return self.integer_keys or self.enums or self.values or self.masks is not None
 
 
 def may_clash(data: bytes, oneofs: Sequence[Members]) -> bool:
@@ -201,11 +215,13 @@ _LENGTHY = b"0" * 200  # and fewer than these no number is beyond double
 
 
 def may_exceed(data: bytes, doubts: Doubts) -> bool:
-    """Tells whether it is worth while to look for numbers out of range; False is certain.
+    """Tells whether it is worth while to look for what single fields may not hold; False is certain.
 
     It costs a fraction of what decoding the text does.
     """
     if doubts.integer_keys:
+        return True
+    if doubts.masks is not None and (doubts.masks.search(data) is not None or b"\\u" in data):
         return True
     if not doubts.enums and not doubts.values:
         return False
@@ -216,6 +232,7 @@ def may_exceed(data: bytes, doubts: Doubts) -> bool:
 def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | None:
     """Returns what has to be checked in messages of a type after decoding; None for nothing, as for most."""
     oneofs: list[Members] = []
+    masks: list[bytes] = []
     integer_keys = enums = values = False
     seen: set[type[Message]] = set()
     queue = [type_]
@@ -232,9 +249,25 @@ def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | No
             oneofs.extend(tuple(_spellings(field) for field in members) for members in known.oneofs.values())
             integer_keys |= any(field.key not in (None, "string", "bool") for field in known.fields)
             enums |= any(field.enum is not None and field.enum.open for field in known.fields)
+            masks += [name for field in known.fields if _is_mask(field.message) for name in _spellings(field)]
             queue.extend(field.message for field in known.fields if field.message is not None)
-    found = Doubts(tuple(oneofs), integer_keys, enums, values)
-    return found if oneofs or found.numbers else None
+    if _is_mask(type_):
+        masks.append(b"^")
+    found = Doubts(tuple(oneofs), integer_keys, enums, values, _odd_masks(masks) if masks else None)
+    return found if oneofs or found.contents else None
+
+
+_PART = rb"[A-Za-z][A-Za-z0-9]*"
+
+
+def _is_mask(type_: type[Message] | None) -> bool:
+    return type_ is not None and shape(type_).well_known == "FieldMask"
+
+
+def _odd_masks(keys: Sequence[bytes]) -> re.Pattern[bytes]:
+    """Finds members of these names that are anything but a plain mask; ``^`` is the text itself."""
+    behind = b"|".join(key if key == b"^" else re.escape(key) + rb"\s*:" for key in dict.fromkeys(keys))
+    return re.compile(rb"(?:" + behind + rb')\s*(?!\s|null|"(?:%b(?:[.,]%b)*)?")' % (_PART, _PART))
 
 
 _FREE = frozenset(("ListValue", "Struct", "Value"))

@@ -17,9 +17,10 @@ from kratos.codec.json import JsonOptions
 from kratos.codec.messages import EnumShape, Field, Kind, Message, Shape, get, new, shape
 from kratos.openapi.comments import Comments, of_enum, of_message
 from kratos.openapi.constraints import constrained, spoken
+from kratos.openapi.digits import between
 from kratos.openapi.examples import example
 from kratos.openapi.rules import Behavior, behavior, demanded, rules
-from kratos.openapi.wellknown import FORMS, Schema
+from kratos.openapi.wellknown import EXACT_FORMS, FORMS, Schema
 
 __all__ = ["COMPONENTS", "Schemas", "description"]
 
@@ -44,8 +45,8 @@ _EXACT: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
     {
         "int32": {"minimum": -(2**31), "maximum": 2**31 - 1},
         "uint32": {"maximum": 2**32 - 1},
-        "int64": {"pattern": "^(0|-?[1-9][0-9]{0,18})$"},
-        "uint64": {"pattern": "^(0|[1-9][0-9]{0,19})$"},
+        "int64": {"pattern": between(-(2**63), 2**63 - 1)},
+        "uint64": {"pattern": between(0, 2**64 - 1)},
         "bytes": {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"},
     }
 )
@@ -57,6 +58,15 @@ _KEYS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
         "int64": {"pattern": "^-?[0-9]{1,19}$"},
         "uint32": {"pattern": "^[0-9]{1,10}$"},
         "uint64": {"pattern": "^[0-9]{1,20}$"},
+    }
+)
+_EXACT_KEYS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
+    {
+        **_KEYS,
+        "int32": {"pattern": between(-(2**31), 2**31 - 1)},
+        "int64": _EXACT["int64"],
+        "uint32": {"pattern": between(0, 2**32 - 1)},
+        "uint64": _EXACT["uint64"],
     }
 )
 
@@ -96,7 +106,7 @@ class Schemas:
         """
         known = shape(type_)
         if known.well_known is not None:
-            form = FORMS.get(known.well_known)
+            form = (EXACT_FORMS if self._exact else FORMS).get(known.well_known)
             return dict(form) if form is not None else self.element(known.fields[0])  # a wrapper
         relaxed = partial and bool(self.requires(type_, without))
         name = known.name + "".join(f".without_{left}" for left in sorted(without)) + (".partial" if relaxed else "")
@@ -145,7 +155,7 @@ class Schemas:
     def _unchecked(self, field: Field) -> Schema:
         element = self.element(field)
         if field.key is not None:
-            keys = _KEYS.get(field.key)
+            keys = (_EXACT_KEYS if self._exact else _KEYS).get(field.key)
             names = {} if keys is None else {"propertyNames": dict(keys)}
             return {"type": "object", "additionalProperties": element, **names}
         return {"type": "array", "items": element} if field.repeated else element

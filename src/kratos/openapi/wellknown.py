@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from kratos.codec.messages import WellKnown
+from kratos.openapi.digits import up_to
 
-__all__ = ["FORMS", "TEXTS", "Schema"]
+__all__ = ["EXACT_FORMS", "FORMS", "TEXTS", "Schema"]
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema of the dialect 2020-12."""
@@ -43,6 +44,17 @@ FORMS: Final[Mapping[WellKnown, Mapping[str, Any]]] = MappingProxyType(
     }
 )  # fmt: skip
 """What they are in JSON; wrappers are left out, they are what they wrap."""
+
+EXACT_FORMS: Final[Mapping[WellKnown, Mapping[str, Any]]] = MappingProxyType(
+    {
+        **FORMS,
+        "Duration": {
+            **FORMS["Duration"],
+            "pattern": rf"^-?(0|{up_to(315_576_000_000)})(\.[0-9]{{1,9}})?s$",
+        },
+    }
+)
+"""The same, with all that they may not be."""
 
 TEXTS: Final[frozenset[WellKnown]] = frozenset({"Timestamp", "Duration", "FieldMask"})
 """Those that are text in JSON, and so in a URL too."""

@@ -474,6 +474,36 @@ def test_a_native_parser_that_is_stricter() -> None:
         JSON.decode(b"{}", Picky)
 
 
+@pytest.mark.parametrize("text", ["1.0", "1e0", "10e-1"])
+def test_enum_numbers_that_are_whole(text: str) -> None:
+    """JSON does not tell 1.0 from 1, so an enum takes both, as integers do; halves are none."""
+    assert JSON.decode(b'{"aColor":%s}' % text.encode(), Scalars) == JSON.decode(b'{"aColor":1}', Scalars)
+    read = JSON.decode(b'{"colors":[2,%s]}' % text.encode(), Lists)
+    assert read == JSON.decode(b'{"colors":[2,1]}', Lists)
+    for wrong in (b"1.5", b"1e300", b'"1.0"', b"3000000000.0"):
+        with pytest.raises(BadRequest, match="aColor: expected one of"):
+            JSON.decode(b'{"aColor":%s}' % wrong, Scalars)
+
+
+@pytest.mark.parametrize("mask", ["\u0084", "a b", "1", "a,1b", "a..b", ".", "a,,b", "a-b", "a\\u0020", "é"])
+@pytest.mark.parametrize("form", ['{"mask":"%s"}', '{"mask" : "%s"}', '{"m\\u0061sk":"%s"}'])
+def test_masks_that_name_no_fields(mask: str, form: str) -> None:
+    """What could not be written back is refused, and not found out when it is."""
+    with pytest.raises(BadRequest, match='expected a field mask such as "name,createTime"') as refused:
+        JSON.decode((form % mask).encode(), WellKnown)
+    assert refused.value.metadata["field"] == "mask"
+    with pytest.raises(BadRequest, match="expected a field mask"):
+        JSON.decode(f'"{mask}"'.encode(), FieldMask)
+
+
+@pytest.mark.parametrize("mask", ["", "a", "a.bC,d1", "*", "ABa"])
+def test_masks(mask: str) -> None:
+    """What names fields is read, and written back."""
+    read = JSON.decode(f'{{"mask": "{mask}"}}'.encode(), WellKnown)
+    assert json.loads(JSON.encode(read))["mask"] == mask
+    assert JSON.encode(JSON.decode(f'"{mask}"'.encode(), FieldMask)) == f'"{mask}"'.encode()
+
+
 def test_enum_aliases() -> None:
     """Every alias of a value is read."""
     found = JSON.decode(b'{"inner": {"mood": "MOOD_HAPPY", "size": "SIZE_LARGE"}, "new": 1}', Everything)
