@@ -58,7 +58,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.logger = logger
+        self.logger = self.conn.logger = logger
         self._front = cast("ASGI3Application", config.loaded_app)
         self._task: asyncio.Task[None] | None = None
         self._deaf = False

@@ -442,3 +442,12 @@ async def test_wrong_reply(caplog: pytest.LogCaptureFixture) -> None:
             frame = str(await socket.recv())
             assert "code = 500 reason = UNKNOWN" in frame
             assert "no message" not in frame
+
+
+async def test_a_web_socket_that_goes_well_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    """The access log has its line; no library writes another one."""
+    with caplog.at_level("INFO"):
+        async with running() as server, connect(f"{server.ws}/chat/blue") as peer:
+            await peer.send('{"text": "a"}')
+            await peer.recv()
+    assert [record.name for record in caplog.records if record.name.startswith(("uvicorn", "kratos"))] == []
