@@ -75,6 +75,22 @@ async def test_shorter_wish_wins_and_longer_does_not() -> None:
         assert failure.value.metadata == {"limit": "server"}
 
 
+def test_another_event_loop() -> None:
+    """Whoever goes on in another event loop is not left to the sweeps of the first, which has ended."""
+    deadlines = Deadlines(0.05, "server")
+
+    async def brief() -> None:
+        assert await run(deadlines, 0) == "done"
+
+    async def late() -> None:
+        async with asyncio.timeout(30):
+            with pytest.raises(GatewayTimeout):
+                await run(deadlines, 60)
+
+    asyncio.run(brief())
+    asyncio.run(late())
+
+
 async def test_shortened_on_the_way() -> None:
     """Middleware may bring the end closer while the call runs, twice if it likes."""
     with FakeClock() as clock:
