@@ -135,6 +135,8 @@ class Calls:
         except asyncio.CancelledError:
             if call_id in self._running:  # it is we who end it
                 self._fail(call_id, _stopping(), call, outlet)
+        except Exception as failure:  # a mistake of ours, and no reason to let the client wait
+            self._fail(call_id, conceal(failure, call), call, outlet)
         finally:
             self._running.pop(call_id, None)
 

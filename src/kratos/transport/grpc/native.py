@@ -77,12 +77,13 @@ class NativeEngine:
             await self._behind.start_behind(behind)
             front.set_fallback(behind)
             front.start()
+            calls = Calls(front, self._native, self._dispatcher, endpoints, self._limits.max_message)
+            self._running = _Running(front, calls, folder)
         except BaseException:
+            await self._behind.stop(0)
             front.close()
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        calls = Calls(front, self._native, self._dispatcher, endpoints, self._limits.max_message)
-        self._running = _Running(front, calls, folder)
         return address if address.path else Address(address.host, front.bound_port)
 
     def _bound(self, address: Address, endpoints: list[Endpoint]) -> Front:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 import pytest
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
@@ -63,12 +64,15 @@ async def test_a_failed_start_leaves_nothing(serve: Any, engine: str, monkeypatc
     server = (await serve()).server
     await server.stop(0)
 
-    async def broken(path: str) -> None:
-        raise RuntimeError("no")
+    class Broken(threading.Thread):
+        def start(self) -> None:
+            if self.name == "kratos grpc native":
+                raise RuntimeError("can't start new thread")
+            super().start()
 
     with monkeypatch.context() as patch:
-        patch.setattr(server._engine._behind, "start_behind", broken)
-        with pytest.raises(RuntimeError, match="no"):
+        patch.setattr(threading, "Thread", Broken)
+        with pytest.raises(RuntimeError, match="new thread"):
             await server.start()
     assert os.listdir(tmp_path) == []
     await server.start()
@@ -150,6 +154,27 @@ async def test_replies_leave_before_the_end(serve: Any, engine: str) -> None:
     go.set()
     assert [len(await call) for call in calls] == [3_000_005] * 8
     await stopping
+
+
+async def test_a_reply_that_the_front_refuses(serve: Any, engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A failure of the engine itself ends the call, is logged, and tells the client nothing but an id."""
+    served = await serve()
+    calls: Calls = served.server._engine._running.calls
+    front = calls._front
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(front, name)
+
+        def respond(self, *_: object) -> bool:
+            raise ValueError("secret")
+
+    calls._front = Refusing()  # type: ignore[assignment]
+    with pytest.raises(grpc.aio.AioRpcError, match="internal error") as failure:
+        await served.stub("Echo")(b"", timeout=20)
+    assert failure.value.code() is grpc.StatusCode.INTERNAL
+    assert "secret" in caplog.text
+    calls._front = front
 
 
 class Endless(Kinds):
