@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
+from protobuf.wkt import Duration, FieldMask, Timestamp
+
 from kratos.codec.formtext import Reader, Writer, key_reader, reader_of, writer_of
 from kratos.codec.jsontext import refusal
 from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, shape
@@ -32,6 +34,9 @@ Readers: TypeAlias = Callable[[Field], Callable[[Any], Any] | None]
 
 MAX_DEPTH: Final = 32
 """How many fields a name may lead through."""
+
+_WHOLES: Final = frozenset((Duration, FieldMask, Timestamp))
+"""Messages whose fields can be filled one by one and make sense together only."""
 
 _NAMES = 1024  # remembered for each form; there are endless ones where a message refers to itself
 _FORMS = 8192  # as many as a program has types; the bound is for programs that make types as they run
@@ -84,10 +89,20 @@ class Place:
     claims: tuple[_Claim, ...]
 
     def put(self, message: Message, value: Any) -> None:
-        """Fills it; messages on the way are made."""
+        """Fills it; messages on the way are made.
+
+        Raises:
+            ValueError: It is a part of a time, duration or mask, which becomes one that nobody could write.
+        """
         for field in self.above:
             message = child(message, field)
         assign(message, self.field, value)
+        if type(message) in _WHOLES:
+            try:
+                message.to_json()
+            except ValueError:
+                known = shape(type(message)).name.rpartition(".")[2]
+                raise ValueError(f"makes no {known} that can be written") from None
 
 
 class Form:
@@ -156,7 +171,7 @@ class Form:
             except ValueError as reason:
                 raise _refused(what, name, str(reason)) from None
         for place, entries in many.values():
-            place.put(message, _gather(place, entries, what))
+            _put_all(message, place, entries, what)
 
     def write(self, message: Message, leave_out: AbstractSet[tuple[int, ...]] = frozenset()) -> list[Pair]:
         """Returns the populated fields, sorted by their JSON names. Messages that are set and empty leave no trace.
@@ -311,6 +326,15 @@ def _claim(claimed: dict[tuple[object, ...], tuple[int, str]], place: Place, nam
         other, spelled = claimed.setdefault(oneof, (member, name))
         if other != member:
             raise _refused(what, name, f"only one of {spelled[:_SHOWN]} and {name[:_SHOWN]} may be set")
+
+
+def _put_all(message: Message, place: Place, entries: list[tuple[str, str, Any]], what: str) -> None:
+    """Fills a list or a map."""
+    values = _gather(place, entries, what)
+    try:
+        place.put(message, values)
+    except ValueError as reason:
+        raise _refused(what, entries[0][1], str(reason)) from None
 
 
 def _gather(place: Place, entries: list[tuple[str, str, Any]], what: str) -> Any:

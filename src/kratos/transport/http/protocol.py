@@ -102,6 +102,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._config = cast("ServerConfig", config)
         self._limits = self._config.limits
         self._task: asyncio.Task[None] | None = None
+        self._answering: RequestResponseCycle | None = None
         self._line = _Line(self)
         self._outflow: Outflow
         self._phase: Literal["idle", "head", "body"] = "idle"
@@ -137,6 +138,9 @@ class HTTPProtocol(HttpToolsProtocol):
         self._due = math.inf
         self._closing = self._deaf = True
         self.pipeline.clear()
+        if self._answering is not None:  # uvicorn has told the last request, which may be one that waits behind this
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
@@ -367,6 +371,7 @@ class HTTPProtocol(HttpToolsProtocol):
     # What goes out
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
         self._task = self.loop.create_task(self._run(cycle, app))
         self._task.add_done_callback(self.tasks.discard)
         self.tasks.add(self._task)
@@ -443,8 +448,10 @@ class _Line:
         self._protocol = protocol
 
     def write(self, data: bytes) -> None:
-        self._protocol._outflow.written += len(data)
-        self._protocol.transport.write(data)
+        transport = self._protocol.transport
+        if not transport.is_closing():  # uvloop takes offence at who writes on
+            self._protocol._outflow.written += len(data)
+            transport.write(data)
 
     def is_closing(self) -> bool:
         return self._protocol.transport.is_closing()
