@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
-from protobuf.wkt import Duration, FieldMask, Timestamp
-
+from kratos.codec.formknown import writable
 from kratos.codec.formtext import Reader, Writer, key_reader, reader_of, writer_of
 from kratos.codec.jsontext import refusal
 from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, shape
@@ -34,9 +33,6 @@ Readers: TypeAlias = Callable[[Field], Callable[[Any], Any] | None]
 
 MAX_DEPTH: Final = 32
 """How many fields a name may lead through."""
-
-_WHOLES: Final = frozenset((Duration, FieldMask, Timestamp))
-"""Messages whose fields can be filled one by one and make sense together only."""
 
 _NAMES = 1024  # remembered for each form; there are endless ones where a message refers to itself
 _FORMS = 8192  # as many as a program has types; the bound is for programs that make types as they run
@@ -97,12 +93,9 @@ class Place:
         for field in self.above:
             message = child(message, field)
         assign(message, self.field, value)
-        if type(message) in _WHOLES:
-            try:
-                message.to_json()
-            except ValueError:
-                known = shape(type(message)).name.rpartition(".")[2]
-                raise ValueError(f"makes no {known} that can be written") from None
+        if not writable(message):
+            known = shape(type(message)).name.rpartition(".")[2]
+            raise ValueError(f"makes no {known} that can be written")
 
 
 class Form:
