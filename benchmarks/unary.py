@@ -35,7 +35,9 @@ H2LOAD = shutil.which("h2load") or ""
 PEERS = Path(__file__).parent / "peers"
 PATH = "/fixture.helloworld.v1.Greeter/SayHello"
 MESSAGE = b"\x0a\x06kratos"
-PACKAGES = ("kratos-py", "protobuf-py", "uvicorn", "httptools", "uvloop", "grpcio", "fastapi", "protobuf")
+PACKAGES = (
+    "kratos-py", "protobuf-py", "uvicorn", "httptools", "uvloop", "grpcio", "pygrpc-native", "fastapi", "protobuf"
+)  # fmt: skip
 
 # What browsers and proxies send along; with those of h2load it makes twelve, pseudo headers not counted.
 HEADERS = {
@@ -64,6 +66,9 @@ class Variant:
         port: Where it listens.
         rates: Requests per second, by round.
         cpu: Microseconds of CPU per request, by round.
+        path: Of a gRPC call.
+        messages: How many replies a call has; figures are per message then.
+        clients: How many connections h2load opens, and streams in each.
     """
 
     name: str
@@ -73,6 +78,9 @@ class Variant:
     port: int
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    path: str = PATH
+    messages: int = 1
+    clients: tuple[str, ...] = ("-c", "8", "-m", "16")
 
     def check(self) -> None:
         """Makes one call and looks at the reply: a server that fails fast must not win."""
@@ -85,7 +93,7 @@ class Variant:
 
     @property
     def url(self) -> str:
-        path = "/helloworld/kratos" if self.protocol == "http" else PATH
+        path = "/helloworld/kratos" if self.protocol == "http" else self.path
         return f"http://127.0.0.1:{self.port}{path}"
 
     def measure(self, seconds: float, body: Path) -> None:
@@ -93,7 +101,7 @@ class Variant:
         if self.protocol == "http":
             options, headers = ["--h1", "-c", "32"], HTTP_HEADERS
         else:
-            options, headers = ["-c", "8", "-m", "16", "-d", str(body)], GRPC_HEADERS
+            options, headers = [*self.clients, "-d", str(body)], GRPC_HEADERS
         command = [H2LOAD, *options, "-t", "1", "-D", str(seconds)]
         command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         before = cpu_seconds(self.pid)
@@ -102,8 +110,8 @@ class Variant:
         done, failed, errors = (int(found(rf"(\d+) {word}", said)) for word in ("succeeded", "failed", "errored"))
         assert done, said
         assert not failed + errors, said
-        self.rates.append(float(found(r"([\d.]+) req/s", said)))
-        self.cpu.append(spent / done * 1e6)
+        self.rates.append(float(found(r"([\d.]+) req/s", said)) * self.messages)
+        self.cpu.append(spent / done * 1e6 / self.messages)
 
 
 def output(*command: str) -> str:

@@ -1,8 +1,9 @@
-"""The same greeter on bare grpc.aio and google's own message runtime, on the event loop that the others have."""
+"""The same greeter and stream on bare grpc.aio and google's message runtime, on the event loop that the others have."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -13,31 +14,48 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 FIELD = descriptor_pb2.FieldDescriptorProto
 
 
-def message(file: descriptor_pb2.FileDescriptorProto, name: str, field: str) -> None:
-    """Adds a message with one string."""
-    file.message_type.add(name=name).field.add(name=field, number=1, type=FIELD.TYPE_STRING, label=FIELD.LABEL_OPTIONAL)
+def message(file: descriptor_pb2.FileDescriptorProto, name: str, /, **fields: Any) -> None:
+    """Adds a message with fields of types."""
+    new = file.message_type.add(name=name)
+    for number, (field, type_) in enumerate(fields.items(), 1):
+        new.field.add(name=field, number=number, type=type_, label=FIELD.LABEL_OPTIONAL)
 
 
 file = descriptor_pb2.FileDescriptorProto(name="greeter.proto", package="peer", syntax="proto3")
-message(file, "HelloRequest", "name")
-message(file, "HelloReply", "message")
+message(file, "HelloRequest", name=FIELD.TYPE_STRING)
+message(file, "HelloReply", message=FIELD.TYPE_STRING)
+message(file, "Ping", text=FIELD.TYPE_STRING, count=FIELD.TYPE_INT32)
+message(file, "Pong", text=FIELD.TYPE_STRING, count=FIELD.TYPE_INT32)
 pool = descriptor_pool.DescriptorPool()
 pool.Add(file)
 HelloRequest: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("peer.HelloRequest"))
 HelloReply: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("peer.HelloReply"))
+Ping: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("peer.Ping"))
+Pong: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("peer.Pong"))
 
 
 async def say_hello(request: Any, context: Any) -> Any:
     return HelloReply(message=f"Hello {request.name}")
 
 
+async def watch(request: Any, context: Any) -> AsyncIterator[Any]:
+    for number in range(request.count):
+        yield Pong(text=request.text, count=number)
+
+
 async def main() -> None:
     method = grpc.unary_unary_rpc_method_handler(
         say_hello, request_deserializer=HelloRequest.FromString, response_serializer=HelloReply.SerializeToString
     )
+    stream = grpc.unary_stream_rpc_method_handler(
+        watch, request_deserializer=Ping.FromString, response_serializer=Pong.SerializeToString
+    )
     server = grpc.aio.server()
-    handlers = grpc.method_handlers_generic_handler("fixture.helloworld.v1.Greeter", {"SayHello": method})
-    server.add_generic_rpc_handlers((handlers,))
+    for service, methods in (
+        ("fixture.helloworld.v1.Greeter", {"SayHello": method}),
+        ("fixture.kinds.v1.Kinds", {"Watch": stream}),
+    ):
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
     print(json.dumps({"grpc": server.add_insecure_port("127.0.0.1:0")}), flush=True)
     await server.start()
     await server.wait_for_termination()

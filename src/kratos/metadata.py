@@ -93,10 +93,9 @@ class Metadata:
         """Returns the pairs whose key starts with one of the lower-case ``prefixes``."""
         if self._raw is not None:
             heads = tuple(prefix.encode("latin-1", "replace") for prefix in prefixes)
-            return Metadata.from_wire(
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in self._raw if name.startswith(heads)
-            )
-        return Metadata.from_wire(pair for pair in self._pairs if pair[0].startswith(prefixes))
+            found = [pair for pair in self._raw if pair[0].startswith(heads)]
+            return Metadata.from_wire([(name.decode("latin-1"), value.decode("latin-1")) for name, value in found])
+        return Metadata.from_wire([pair for pair in self._pairs if pair[0].startswith(prefixes)])
 
     def add(self, key: str, value: str) -> None:
         """Appends a value to ``key``.

@@ -22,16 +22,17 @@ class OurServer:
     Attributes:
         http: Where it speaks HTTP, ``host:port``.
         grpc: Where it speaks gRPC.
+        native: Where it speaks gRPC by the native engine.
         service: What answers.
     """
 
     def __init__(self, app: App, service: Interop) -> None:
-        self.http, self.grpc = (url.partition("://")[2] for url in app.info.endpoints)
+        self.http, self.grpc, self.native = (url.partition("://")[2] for url in app.info.endpoints)
         self.service = service
 
     def address(self, transport: str) -> str:
-        """Returns where it speaks ``http`` or ``grpc``."""
-        return self.http if transport == "http" else self.grpc
+        """Returns where it speaks ``http``, ``grpc`` or ``native``."""
+        return str(getattr(self, transport))
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +59,13 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def our_server() -> AsyncIterator[OurServer]:
-    """A server of ours on both transports."""
+    """A server of ours on both transports, and on both engines of gRPC."""
     service = Interop()
-    servers: list[Server] = [HTTPServer("127.0.0.1:0", timeout=SECONDS), GRPCServer("127.0.0.1:0", timeout=SECONDS)]
+    servers: list[Server] = [
+        HTTPServer("127.0.0.1:0", timeout=SECONDS),
+        GRPCServer("127.0.0.1:0", timeout=SECONDS),
+        GRPCServer("127.0.0.1:0", timeout=SECONDS, engine="native"),
+    ]
     middleware = [recovery(), metadata()]
     app = App(
         name="interop", services=[service], middleware=middleware, servers=servers, shutdown=Shutdown(finish=1, drain=0)
@@ -69,10 +74,11 @@ async def our_server() -> AsyncIterator[OurServer]:
         yield OurServer(app, service)
 
 
-@pytest.fixture
-def go_client(program: Path, our_server: OurServer, transport: str) -> GoClient:
-    """The Go program, calling our server."""
-    return GoClient(program, transport, our_server.address(transport))
+@pytest.fixture(params=["http", "grpc", "native"])
+def go_client(program: Path, our_server: OurServer, request: pytest.FixtureRequest) -> GoClient:
+    """The Go program, calling our server in each way."""
+    transport = "http" if request.param == "http" else "grpc"
+    return GoClient(program, transport, our_server.address(request.param))
 
 
 @pytest.fixture
@@ -81,10 +87,10 @@ def go_web(program: Path, our_server: OurServer) -> GoClient:
     return GoClient(program, "http", our_server.http)
 
 
-@pytest.fixture
-def go_rpc(program: Path, our_server: OurServer) -> GoClient:
+@pytest.fixture(params=["grpc", "native"])
+def go_rpc(program: Path, our_server: OurServer, request: pytest.FixtureRequest) -> GoClient:
     """The same over gRPC only."""
-    return GoClient(program, "grpc", our_server.grpc)
+    return GoClient(program, "grpc", our_server.address(request.param))
 
 
 def connect(transport: str, address: str) -> HTTPClient | GRPCClient:

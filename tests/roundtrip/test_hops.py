@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from typing import Any
+
 import pytest
 from fixtures.gen.fixture.kinds.v1.kinds_errors import Nope
 from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
@@ -42,12 +45,20 @@ class Front(Kinds):
         return await self.backend.echo(request)
 
 
-async def test_errors_deadlines_and_metadata_cross_two_hops() -> None:
+NATIVE = pytest.param(
+    "native", marks=pytest.mark.skipif(not find_spec("pygrpc_native"), reason="needs kratos-py[native]")
+)
+
+
+@pytest.mark.parametrize("engine", ["grpcio", NATIVE])
+async def test_errors_deadlines_and_metadata_cross_two_hops(engine: Any) -> None:
     """Codes 400 to 599 arrive whole, `except` works, time shrinks, and facts travel as far as they may."""
     backend = Backend()
     both = [metadata()]
     async with (
-        serve(backend, transport="grpc", middleware=both, client_middleware=both, client_timeout=10.0) as inner,
+        serve(
+            backend, transport="grpc", middleware=both, client_middleware=both, client_timeout=10.0, engine=engine
+        ) as inner,
         serve(Front(inner), transport="http", middleware=both, client_middleware=both, client_timeout=10.0) as outer,
     ):
         api = KindsClient(outer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ WIRES: dict[str, dict[str, Any]] = {
     "http-json": {"transport": "http"},
     "http-proto": {"transport": "http", "codec": ProtoCodec()},
     "grpc": {"transport": "grpc"},
+    "grpc-native": {"transport": "grpc", "engine": "native"},
 }
+NATIVE = pytest.mark.skipif(not find_spec("pygrpc_native"), reason="needs kratos-py[native]")
 
 
 class Rig:
@@ -56,7 +59,7 @@ async def eventually(condition: Callable[[], object], seconds: float = 5.0) -> N
         await asyncio.sleep(0.005)
 
 
-@pytest.fixture(params=list(WIRES))
+@pytest.fixture(params=[pytest.param(name, marks=NATIVE if "native" in name else ()) for name in WIRES])
 def wire(request: pytest.FixtureRequest) -> dict[str, Any]:
     return WIRES[request.param]
 

@@ -29,6 +29,7 @@ async def serve(
     codec: Codec | None = None,
     timeout: float | None = 10.0,
     client_timeout: float | None = 2.0,
+    engine: Literal["grpcio", "native"] = "grpcio",
 ) -> AsyncGenerator[Client, None]:
     """Serves services and yields a connection to them.
 
@@ -43,6 +44,7 @@ async def serve(
         codec: How messages cross; if not given, JSON over HTTP and binary protobuf otherwise.
         timeout: The server's limit for a unary call, in seconds.
         client_timeout: The client's limit for a unary call, in seconds.
+        engine: What carries the gRPC server.
 
     Example:
         ``async with serve(Greeter()) as conn: await GreeterClient(conn).say_hello(HelloRequest(name="a"))``
@@ -56,7 +58,7 @@ async def serve(
         finally:
             dispatcher.close()
         return
-    server, connect = _http(timeout, codec) if transport == "http" else _grpc(timeout)
+    server, connect = _http(timeout, codec) if transport == "http" else _grpc(timeout, engine)
     app = App(
         name="test", services=services, middleware=middleware, servers=[server], shutdown=Shutdown(finish=1, drain=0)
     )
@@ -78,11 +80,11 @@ def _http(timeout: float | None, codec: Codec | None) -> tuple[Server, _Connect]
     return HTTPServer("127.0.0.1:0", timeout=timeout), connect
 
 
-def _grpc(timeout: float | None) -> tuple[Server, _Connect]:
+def _grpc(timeout: float | None, engine: Literal["grpcio", "native"]) -> tuple[Server, _Connect]:
     from kratos.transport.grpc.client import GRPCClient  # noqa: PLC0415 - loaded on demand
     from kratos.transport.grpc.server import GRPCServer  # noqa: PLC0415 - loaded on demand
 
     def connect(url: str, middleware: Iterable[Middleware], limit: float | None) -> Client:
         return GRPCClient(url, middleware=middleware, timeout=limit)
 
-    return GRPCServer("127.0.0.1:0", timeout=timeout), connect
+    return GRPCServer("127.0.0.1:0", timeout=timeout, engine=engine), connect

@@ -56,21 +56,39 @@ async def test_usual_limit() -> None:
 
 
 async def test_shorter_wish_wins_and_longer_does_not() -> None:
-    """A client's wish below the usual limit gets a timer; one above it changes nothing."""
+    """A client's wish below the usual limit counts; one above it changes nothing."""
     with FakeClock() as clock:
         deadlines = Deadlines(10.0, "server")
         eager, patient = call_of(), call_of()
         eager.shorten(1.0, "client")
         patient.shorten(99.0, "client")
         tasks = [asyncio.create_task(run(deadlines, 60, call)) for call in (eager, patient)]
-        await clock.advance(1.0)
+        await clock.advance(0.99)
+        assert not tasks[0].done()
+        await clock.advance(0.03)
         with pytest.raises(GatewayTimeout) as failure:
             await tasks[0]
         assert failure.value.metadata == {"limit": "client"}
-        await clock.advance(9.05)
+        await clock.advance(9.03)
         with pytest.raises(GatewayTimeout) as failure:
             await tasks[1]
         assert failure.value.metadata == {"limit": "server"}
+
+
+def test_another_event_loop() -> None:
+    """Whoever goes on in another event loop is not left to the sweeps of the first, which has ended."""
+    deadlines = Deadlines(0.05, "server")
+
+    async def brief() -> None:
+        assert await run(deadlines, 0) == "done"
+
+    async def late() -> None:
+        async with asyncio.timeout(30):
+            with pytest.raises(GatewayTimeout):
+                await run(deadlines, 60)
+
+    asyncio.run(brief())
+    asyncio.run(late())
 
 
 async def test_shortened_on_the_way() -> None:
@@ -81,7 +99,7 @@ async def test_shortened_on_the_way() -> None:
         await clock.settle()
         call.shorten(7.0)
         call.shorten(2.0)
-        await clock.advance(2.0)
+        await clock.advance(2.02)
         with pytest.raises(GatewayTimeout) as failure:
             await task
         assert failure.value.metadata == {"limit": "method"}

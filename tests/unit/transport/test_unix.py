@@ -10,6 +10,8 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,8 +29,19 @@ from kratos.errors import ServiceUnavailable
 from kratos.transport.http import Limits
 from kratos.transport.listen import Address
 
-BOTH = pytest.mark.parametrize(("server", "client"), [(HTTPServer, HTTPClient), (GRPCServer, GRPCClient)])
-SERVERS = pytest.mark.parametrize("server", [HTTPServer, GRPCServer])
+NativeServer = partial(GRPCServer, engine="native")
+NATIVE = pytest.mark.skipif(not find_spec("pygrpc_native"), reason="needs kratos-py[native]")
+BOTH = pytest.mark.parametrize(
+    ("server", "client"),
+    [
+        pytest.param(HTTPServer, HTTPClient, id="http"),
+        pytest.param(GRPCServer, GRPCClient, id="grpc"),
+        pytest.param(NativeServer, GRPCClient, marks=NATIVE, id="native"),
+    ],
+)
+SERVERS = pytest.mark.parametrize(
+    "server", [HTTPServer, GRPCServer, pytest.param(NativeServer, marks=NATIVE, id="native")]
+)
 
 
 @pytest.fixture
@@ -123,7 +136,7 @@ async def test_what_a_dead_server_left(path: Path, server: Any, client: Any) -> 
     assert not exists(path)
 
 
-@pytest.mark.parametrize("second", [HTTPServer, GRPCServer])
+@pytest.mark.parametrize("second", [HTTPServer, GRPCServer, pytest.param(NativeServer, marks=NATIVE, id="native")])
 @BOTH
 async def test_in_use(path: Path, server: Any, client: Any, second: Any) -> None:
     """A socket that somebody serves is not taken away from them; the error says who it is."""

@@ -17,12 +17,13 @@ from kratos.errors import ClientClosed, Error, ServiceUnavailable, Unimplemented
 from kratos.handler import Messages, conceal
 from kratos.operation import AnyOperation
 from kratos.transport.dispatch import Dispatcher, Endpoint
-from kratos.transport.grpc.headers import Pair, from_grpc, peer_address, to_grpc
+from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, status_text, to_status
 
-__all__ = ["Handlers", "refuse"]
+__all__ = ["CODEC", "Handlers", "encode", "failed", "refuse"]
 
 CODEC: Final = ProtoCodec()
+"""How messages are written on the wire."""
 CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 # How long grpcio may take to cancel the task of a client that has left, after its message could not be sent.
@@ -40,18 +41,27 @@ class Handlers:
 
     Args:
         dispatcher: What answers.
+        which: The operations that are served here; all of them if not given.
+        peer: Who is at the other end of a call; what grpcio says if not given.
 
     Attributes:
         methods: grpcio's handlers by the full name of their method.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        which: Callable[[AnyOperation], bool] | None = None,
+        peer: Callable[[_Context], Peer] | None = None,
+    ) -> None:
         self._dispatcher = dispatcher
+        self._peer = peer or _peer
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self.methods: Mapping[str, Any] = {
             name: _method(endpoint.operation)(partial(self._serve, endpoint))
             for name, endpoint in dispatcher.endpoints.items()
+            if which is None or which(endpoint.operation)
         }
 
     async def cancel(self, timeout: float) -> int:
@@ -70,10 +80,6 @@ class Handlers:
             await asyncio.wait(set(self._running), timeout=timeout)
         self._stopping = False
         return len(self._running)
-
-    def close(self) -> None:
-        """Lets go of what the dispatcher holds."""
-        self._dispatcher.close()
 
     async def _serve(self, endpoint: Endpoint, incoming: Any, context: _Context) -> bytes | None:
         """Serves one call; returns the encoded reply, None where replies were streamed."""
@@ -109,7 +115,7 @@ class Handlers:
             operation,
             kind="grpc",
             side="server",
-            peer=_peer(context),
+            peer=self._peer(context),
             headers=from_grpc(cast("Sequence[Pair] | None", context.invocation_metadata())),
             reply=outlet.reply,
             app=self._dispatcher.app,
@@ -134,7 +140,7 @@ class _Outlet:
 
     async def send(self, message: Any) -> None:
         """Sends one streamed reply; waits while the client is slower."""
-        data = _encode(message, self._operation)
+        data = encode(message, self._operation)
         try:
             await self.open()
             await self._context.write(data)
@@ -162,24 +168,37 @@ class _Outlet:
         Raises:
             grpc.aio.AbortError: Always; it must reach grpcio.
         """
-        try:
-            status = to_status(error).to_binary()
-        except Exception as failure:
-            error = conceal(failure, call)
-            status = to_status(error).to_binary()
+        code, text, trailers = failed(error, call)
         await self.open()
-        await _abort(self._context, error, status, to_grpc(self.reply.trailer_pairs()))
+        await self._context.abort(CODES[code], text, tuple(trailers))
 
 
 async def refuse(context: _Context) -> NoReturn:
     """Ends the call of a method that nobody serves."""
-    error = Unimplemented("this server has no such method", reason="UNIMPLEMENTED")
-    await _abort(context, error, to_status(error).to_binary(), ())
+    code, text, trailers = failed(Unimplemented("this server has no such method", reason="UNIMPLEMENTED"))
+    await context.abort(CODES[code], text, tuple(trailers))
 
 
-async def _abort(context: _Context, error: Error, status: bytes, trailers: tuple[Pair, ...]) -> NoReturn:
-    trailers = (*trailers, (CODE_TRAILER, str(error.status)), (DETAILS_TRAILER, status))
-    await context.abort(CODES[error.grpc_code], status_text(error), trailers)
+def failed(error: Error, call: Call | None = None) -> tuple[int, str, list[Pair]]:
+    """Returns how a call ends with an error: the code, the message and the trailers.
+
+    Args:
+        error: The error; one whose details cannot be written is concealed.
+        call: The call, whose trailers go along.
+    """
+    try:
+        status = to_status(error).to_binary()
+    except Exception as failure:
+        if call is None:
+            raise
+        error = conceal(failure, call)
+        status = to_status(error).to_binary()
+    trailers = [] if call is None else list(to_grpc(call.reply.trailer_pairs()))
+    return (
+        error.grpc_code,
+        status_text(error),
+        [*trailers, (CODE_TRAILER, str(error.status)), (DETAILS_TRAILER, status)],
+    )
 
 
 class _Requests:
@@ -222,19 +241,25 @@ def _request(incoming: Any, context: _Context, call: Call) -> Any:
 
 def _peer(context: _Context) -> Peer:
     try:
-        return Peer(peer_address(context.peer()))
+        return peer_of(context.peer())
     except ValueError:  # grpcio issue 25400: now and then an address that is no text
         return UNKNOWN_PEER
 
 
 def _encoded(reply: Any, call: Call) -> bytes:
     try:
-        return _encode(reply, call.operation)
+        return encode(reply, call.operation)
     except Exception as failure:
         raise conceal(failure, call) from failure
 
 
-def _encode(reply: Any, operation: AnyOperation) -> bytes:
+def encode(reply: Any, operation: AnyOperation) -> bytes:
+    """Returns a reply as bytes.
+
+    Raises:
+        TypeError: It is no message of the operation's type.
+        ValueError: A field holds what its type does not allow.
+    """
     # Bytes of another message would often be readable as this one.
     if not isinstance(reply, operation.reply):
         raise TypeError(f"{operation.name} answers with {operation.reply.__name__}, not {type(reply).__name__}")

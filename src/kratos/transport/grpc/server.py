@@ -1,32 +1,22 @@
-"""The gRPC server on grpcio's asyncio API."""
+"""The gRPC server, on the engine of one's choice."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Iterable
-from typing import Final
-
-import grpc.aio
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 from kratos.call import AppInfo
 from kratos.handler import Middleware
 from kratos.service import Service
 from kratos.transport.dispatch import Dispatcher
-from kratos.transport.grpc.guard import new_server
-from kratos.transport.grpc.handlers import Handlers, refuse
+from kratos.transport.grpc.engine import Engine, GrpcioEngine
+from kratos.transport.grpc.handlers import Handlers
+from kratos.transport.grpc.native import NativeEngine, unserved
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
-from kratos.transport.listen import Address, Addressed, claim, listen, permit
+from kratos.transport.listen import Addressed
 from kratos.transport.routes import Route
 
 __all__ = ["GRPCServer"]
-
-logger = logging.getLogger("kratos.grpc")
-
-# What a cancelled handler has for cleaning up, and its connection for closing, beyond the limit of stop().
-CLEANUP_SECONDS: Final = 1.0
-# grpcio takes no "for ever": its None is "at once".
-FOR_EVER_SECONDS: Final = 1e8
 
 
 class GRPCServer(Addressed):
@@ -41,9 +31,11 @@ class GRPCServer(Addressed):
         threads: How many plain ``def`` methods may run at a time.
         limits: What a client may ask of this server at most.
         keepalive: How dead connections are found, and how long connections live.
+        engine: ``grpcio``, or ``native``, which takes a fraction of the time for unary calls and streamed replies; it
+            needs ``kratos-py[native]``, and cannot do all that grpcio can.
 
     Raises:
-        ValueError: The address is none.
+        ValueError: The address is none, or the engine cannot do what an option asks for.
     """
 
     def __init__(
@@ -56,17 +48,17 @@ class GRPCServer(Addressed):
         threads: int = 40,
         limits: Limits = DEFAULT_LIMITS,
         keepalive: KeepAlive = DEFAULT_KEEPALIVE,
+        engine: Literal["grpcio", "native"] = "grpcio",
     ) -> None:
         super().__init__(address)
+        self._make = _engine(engine, limits, keepalive)
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._threads = threads
         self._limits = limits
-        self._options = server_options(limits, keepalive)
         self._dispatcher: Dispatcher | None = None
-        self._handlers: Handlers | None = None
-        self._server: grpc.aio.Server | None = None
+        self._engine: Engine | None = None
 
     def mount(self, services: Iterable[Service], middleware: Iterable[Middleware], app: AppInfo) -> None:
         """Compiles the chains; the app calls it before ``start``.
@@ -82,7 +74,7 @@ class GRPCServer(Addressed):
             app=app,
         )
         self._dispatcher = dispatcher
-        self._handlers = Handlers(dispatcher)
+        self._engine = self._make(dispatcher)
 
     @property
     def endpoint(self) -> str:
@@ -119,35 +111,31 @@ class GRPCServer(Addressed):
             OSError: The address cannot be had; the message says why.
             RuntimeError: It was not mounted.
         """
-        if self._handlers is None:
+        if self._engine is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
-        server = new_server(self._handlers.methods, refuse, self._options)
-        claim(self._address)  # grpcio takes the place of whoever serves there, without a word
-        place = f"unix:{self._address.path}" if self._address.path else str(self._address)
-        try:
-            port = server.add_insecure_port(place)
-        except RuntimeError:
-            listen(self._address).close()  # grpcio does not say why it failed; the socket does
-            raise
-        permit(self._address)
-        await server.start()
-        self._server = server
-        if not self._address.path:
-            self._address = Address(self._address.host, port)
+        self._address = await self._engine.start(self._address)
 
     async def stop(self, timeout: float | None = None) -> None:
         """Refuses new calls, finishes what is under way, and cancels what is not done after ``timeout`` seconds.
 
         Cancelled calls end as UNAVAILABLE at their clients; None is no limit. Calling it again does nothing.
         """
-        server, self._server = self._server, None
-        if server is None or self._handlers is None:
-            return
-        limit = FOR_EVER_SECONDS if timeout is None else timeout
-        closing = asyncio.create_task(server.stop(limit + CLEANUP_SECONDS), name="kratos grpc closing")
-        await asyncio.wait([closing], timeout=limit)
-        left = await self._handlers.cancel(CLEANUP_SECONDS)
-        await closing
-        self._handlers.close()
-        if left:
-            logger.warning("%d calls did not end though they were cancelled %g s ago", left, CLEANUP_SECONDS)
+        if self._engine is not None and self._dispatcher is not None:
+            await self._engine.stop(timeout)
+            self._dispatcher.close()
+
+
+def _engine(name: str, limits: Limits, keepalive: KeepAlive) -> Callable[[Dispatcher], Engine]:
+    """Returns what makes the engine of a name.
+
+    Raises:
+        ValueError: There is none of that name, or it cannot do what an option asks for; the message names it.
+    """
+    if name == "grpcio":
+        return lambda dispatcher: GrpcioEngine(Handlers(dispatcher), server_options(limits, keepalive))
+    if name != "native":
+        raise ValueError(f"engine {name!r} is not known: it is 'grpcio' or 'native'")
+    refused = unserved(keepalive)
+    if refused:
+        raise ValueError(f"engine 'native' cannot do {', '.join(refused)}: leave it out, or use engine='grpcio'")
+    return lambda dispatcher: NativeEngine(dispatcher, limits, keepalive)

@@ -1,7 +1,8 @@
-"""A server per test, and silence from grpc.aio's poller."""
+"""A server per test, on each engine, and silence from grpc.aio's poller."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -21,14 +22,26 @@ def quiet_poller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("asyncio"), "level", logging.CRITICAL)
 
 
+NATIVE = pytest.param(
+    "native",
+    marks=pytest.mark.skipif(not importlib.util.find_spec("pygrpc_native"), reason="needs kratos-py[native]"),
+)
+
+
+@pytest.fixture(params=["grpcio", NATIVE])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine of the servers of a test."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[..., Any]]:
+async def serve(engine: str) -> AsyncIterator[Callable[..., Any]]:
     """Starts servers: ``await serve(service, middleware=[...], **server_options)``."""
     running: list[Served] = []
 
     async def start(service: Kinds | None = None, middleware: Any = (), **options: Any) -> Served:
         service = service or Kinds()
-        server = GRPCServer("127.0.0.1:0", **options)
+        server = GRPCServer("127.0.0.1:0", **{"engine": engine, **options})
         server.mount([service], middleware, AppInfo(name="test"))
         await server.start()
         running.append(Served(server, service))

@@ -13,6 +13,7 @@ from roundtrip.service import Kinds
 
 from kratos.transport.client import Client
 from kratos.transport.grpc.channel import GRPCChannel
+from kratos.transport.grpc.engine import GrpcioEngine
 from kratos.transport.grpc.server import GRPCServer
 from kratos.transport.resolve import Single
 
@@ -47,6 +48,14 @@ class Served:
         client = Client(Single(GRPCChannel(self.address)), **options)
         self._ours.append(client)
         return client
+
+    @property
+    def busy(self) -> int:
+        """How many calls are under way in the engine."""
+        engine: Any = self.server._engine
+        if isinstance(engine, GrpcioEngine):
+            return len(engine._handlers._running)
+        return len(engine._running.calls._unfinished()) + len(engine._behind._handlers._running)
 
     async def aclose(self) -> None:
         for client in self._ours:

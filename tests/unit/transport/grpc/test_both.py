@@ -161,7 +161,7 @@ async def test_deadlines_of_both_sides(serve: Any) -> None:
                 await both.send(Ping(text="hang"))
                 await anext(aiter(both))
         assert failure.value.metadata == {"limit": "client"}
-        await until(lambda: not served.server._handlers._running)
+        await until(lambda: not served.busy)
 
 
 async def test_cancellation_reaches_the_handler(serve: Any) -> None:
@@ -189,8 +189,8 @@ def is_ours(frame: Any) -> bool:
     return str(frame.f_code.co_filename).startswith(str(Path(kratos.__file__).parent))
 
 
-async def test_frames_of_a_failure(serve: Any) -> None:
-    """Between the caller and grpcio stand few frames of ours, and between grpcio and the handler."""
+async def test_frames_of_a_failure(serve: Any, engine: str) -> None:
+    """Between the caller and grpcio stand few frames of ours, and between the engine and the handler."""
     depth: list[str] = []
 
     class Tracing(Kinds):
@@ -203,7 +203,7 @@ async def test_frames_of_a_failure(serve: Any) -> None:
 
     served = await serve(Tracing())
     await KindsClient(served.client()).echo(Ping())
-    assert depth == ["Dispatcher.dispatch", "Handlers._serve"]
+    assert depth == ["Dispatcher.dispatch", {"grpcio": "Handlers._serve", "native": "Calls._serve"}[engine]]
     with pytest.raises(InternalServer) as failure:
         await KindsClient((await serve()).client()).echo(Ping(text="crash"))
     frames = [frame for frame, _ in traceback.walk_tb(failure.tb) if is_ours(frame)]
@@ -224,7 +224,7 @@ async def test_nothing_grows(serve: Any) -> None:
 
     async def burst(number: int) -> tuple[int, int]:
         await asyncio.gather(*(some(number // 20) for _ in range(20)))
-        await until(lambda: not served.server._handlers._running)
+        await until(lambda: not served.busy)
         await asyncio.sleep(0.05)
         gc.collect()
         return len(asyncio.all_tasks()), len(gc.get_objects())

@@ -19,9 +19,9 @@ from unit.transport.grpc.rig import OPENING, PREFIX, frame, headers, no_task_lef
 from kratos.call import AppInfo, Call
 from kratos.errors import ClientClosed, Error, NotFound
 from kratos.handler import Handler, Messages
-from kratos.transport.grpc import guard, handlers
+from kratos.transport.grpc import front, guard, handlers
 from kratos.transport.grpc.headers import peer_address
-from kratos.transport.grpc.options import KeepAlive, Limits
+from kratos.transport.grpc.options import KeepAlive, Limits, server_options
 from kratos.transport.grpc.server import GRPCServer
 from kratos.wire.google.rpc.error_details_pb import RetryInfo
 
@@ -218,16 +218,21 @@ async def test_unreadable_requests(serve: Any) -> None:
     assert counting.seen["BadRequest"] == 4
 
 
-async def test_unknown_methods(serve: Any) -> None:
+async def test_unknown_methods(serve: Any, engine: str) -> None:
     """A method or service that nobody serves is UNIMPLEMENTED, whatever its kind."""
     channel = (await serve()).plain()
     for name in (PREFIX + "Nope", "/other.Service/Echo", "nonsense"):
+        if (engine, name) == ("native", "nonsense"):
+            # A path without a slash is malformed in HTTP/2; this front resets such a stream as a broken one.
+            assert (await failure_of(channel.unary_unary(name)(b""))).code() is grpc.StatusCode.INTERNAL
+            continue
         assert (await failure_of(channel.unary_unary(name)(b"x" * 100_000))).code() is grpc.StatusCode.UNIMPLEMENTED
         assert facts(await failure_of(channel.unary_stream(name)(b"")))[::3] == ("UNIMPLEMENTED", "UNIMPLEMENTED")
 
 
-async def test_metadata_both_ways(serve: Any) -> None:
+async def test_metadata_both_ways(serve: Any, engine: str) -> None:
     """Text and bytes arrive; headers precede the first message, trailers follow the last, errors have both."""
+    expected = [("x-first", "1"), ("x-first", "2"), ("x-token-bin", b"\x00\xff")]
     seen: list[Call] = []
 
     async def polite(request: Any, call: Call, next: Handler) -> Any:
@@ -244,18 +249,24 @@ async def test_metadata_both_ways(serve: Any) -> None:
         served.stub("Echo")(b"", metadata=sent),
         served.stub("Watch")(ping("a", 1), metadata=sent),
         served.stub("Echo")(ping("nope"), metadata=sent),
-        served.stub("Watch")(ping("nope", 0), metadata=sent),
+        # As a client, grpc.aio may lose headers that come together with the status, as the native engine sends them
+        # where there is no message between (seen; grpcio's sync client never did).
+        served.stub("Watch")(ping("nope", 0 if engine == "grpcio" else 1), metadata=sent),
     ):
         if hasattr(call, "read"):
             await asyncio.gather(call.read(), return_exceptions=True)  # the status comes after the messages
-        initial = list(await call.initial_metadata())
-        assert initial == [("x-first", "1"), ("x-first", "2"), ("x-token-bin", b"\x00\xff")]
-        assert dict(await call.trailing_metadata())["x-last"] == "3"
+        initial, trailing = list(await call.initial_metadata()), list(await call.trailing_metadata())
+        if engine == "native" and not hasattr(call, "read") and await call.code() is not grpc.StatusCode.OK:
+            # This front sends no headers before the failure of a unary call: they come first among the trailers.
+            assert (initial, trailing[:3]) == ([], expected)
+        else:
+            assert initial == expected
+        assert dict(trailing)["x-last"] == "3"
     assert [call.headers.values("x-a") for call in seen] == [["1", "2"]] * 4
     assert [call.headers.binary("x-b-bin") for call in seen] == [b"\x00\xff"] * 4
 
 
-async def test_headers_that_cannot_be_sent(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_headers_that_cannot_be_sent(serve: Any, engine: str, caplog: pytest.LogCaptureFixture) -> None:
     """What gRPC cannot carry never fails a call: values are percent-encoded, the rest is left out."""
 
     async def impolite(request: Any, call: Call, next: Handler) -> Any:
@@ -277,7 +288,8 @@ async def test_headers_that_cannot_be_sent(serve: Any, caplog: pytest.LogCapture
     expected = {"x-name": "Jos%C3%A9 100%25", "x-plain": "100%", "x-control": "a%07b"}
     for text in ("a", "nope"):
         call = served.stub("Echo")(ping(text))
-        assert dict(await call.initial_metadata()) == expected
+        # With the native engine, headers before the failure of a unary call come among the trailers.
+        assert dict(await call.initial_metadata()) == ({} if (engine, text) == ("native", "nope") else expected)
         trailers = dict(await call.trailing_metadata())
         assert {key: trailers[key] for key in expected} == expected
         assert trailers.get("x-kratos-code") == (None if text == "a" else "404")
@@ -400,12 +412,15 @@ async def test_oversized_messages(serve: Any) -> None:
     assert pong(await served.stub("Echo")(ping("fine"))) == ("fine", 0)
 
 
-async def test_oversized_metadata(serve: Any) -> None:
+async def test_oversized_metadata(serve: Any, engine: str) -> None:
     """Headers over the limit are RESOURCE_EXHAUSTED."""
     served = await serve(limits=Limits(max_metadata=4096))
     failure = await failure_of(served.stub("Echo")(b"", metadata=(("x-a", "a" * 8000),)))
-    assert failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    # The native engine refuses them below gRPC, by HTTP's 431, which clients of gRPC have no code for.
+    expected = {"grpcio": grpc.StatusCode.RESOURCE_EXHAUSTED, "native": grpc.StatusCode.UNKNOWN}
+    assert failure.code() is expected[engine]
     assert served.service.calls == []
+    assert pong(await served.stub("Echo")(ping("a"), metadata=(("x-a", "a" * 2000),))) == ("a", 0)
 
 
 async def test_streams_of_a_connection_are_limited(serve: Any) -> None:
@@ -443,7 +458,7 @@ async def test_garbage(serve: Any, data: bytes) -> None:
     served = await serve()
     await raw(served.address, data)
     assert pong(await served.stub("Echo")(ping("still here"), timeout=5)) == ("still here", 0)
-    await until(lambda: not served.server._handlers._running)
+    await until(lambda: not served.busy)
 
 
 async def test_without_the_guard(serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
@@ -547,10 +562,8 @@ async def test_start_again(serve: Any) -> None:
 
 def test_options() -> None:
     """Limits and times are positive; they are checked when written down."""
-    server = GRPCServer(keepalive=KeepAlive(max_idle=60, max_age=3600), limits=Limits(max_message=1))
-    assert {"grpc.max_connection_idle_ms": 60_000, "grpc.max_connection_age_ms": 3_600_000}.items() <= dict(
-        server._options
-    ).items()
+    options = dict(server_options(Limits(max_message=1), KeepAlive(max_idle=60, max_age=3600)))
+    assert {"grpc.max_connection_idle_ms": 60_000, "grpc.max_connection_age_ms": 3_600_000}.items() <= options.items()
     with pytest.raises(ValueError, match="max_streams is 0"):
         Limits(max_streams=0)
     with pytest.raises(ValueError, match="every is -1"):
@@ -591,6 +604,7 @@ async def test_reading_past_the_end(serve: Any) -> None:
 async def test_sending_after_the_end(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply that is streamed after the call has ended is an error and not a wait."""
     monkeypatch.setattr(handlers, "CANCEL_SECONDS", 0)
+    monkeypatch.setattr(front, "CANCEL_SECONDS", 0)
     served = await serve()
     assert [data async for data in served.stub("Watch")(b"")] == []
     with pytest.raises(ClientClosed, match="has left"):

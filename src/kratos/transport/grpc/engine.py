@@ -1,0 +1,95 @@
+"""What carries a gRPC server: grpcio's own core, or another one behind the same few words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+import grpc.aio
+
+from kratos.transport.grpc.guard import new_server
+from kratos.transport.grpc.handlers import Handlers, refuse
+from kratos.transport.grpc.options import Options
+from kratos.transport.listen import Address, claim, listen, permit
+
+__all__ = ["Engine", "GrpcioEngine", "target"]
+
+logger = logging.getLogger("kratos.grpc")
+
+# What a cancelled handler has for cleaning up, and its connection for closing, beyond the limit of stop().
+CLEANUP_SECONDS: Final = 1.0
+# grpcio takes no "for ever": its None is "at once".
+FOR_EVER_SECONDS: Final = 1e8
+
+
+class Engine(Protocol):
+    """Listens, and answers calls with what it was made of. Used by one task at a time."""
+
+    async def start(self, address: Address) -> Address:
+        """Returns where it listens, with the real port, as soon as connections are accepted.
+
+        Raises:
+            OSError: The address cannot be had; the message says why.
+        """
+        ...
+
+    async def stop(self, timeout: float | None) -> None:
+        """Refuses new calls, finishes what is under way, and cancels what is not done after ``timeout`` seconds.
+
+        None is no limit. Raises nothing; being cancelled, it leaves the rest to the end of the process.
+        """
+        ...
+
+
+def target(address: Address) -> str:
+    """Returns an address as the libraries of gRPC take it."""
+    return f"unix:{address.path}" if address.path else str(address)
+
+
+class GrpcioEngine:
+    """grpcio's asyncio server.
+
+    Args:
+        handlers: What answers.
+        options: grpcio's options.
+    """
+
+    def __init__(self, handlers: Handlers, options: Options) -> None:
+        self._handlers = handlers
+        self._options = options
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, address: Address) -> Address:
+        """Listens; see ``Engine.start``."""
+        server = new_server(self._handlers.methods, refuse, self._options)
+        claim(address)  # grpcio takes the place of whoever serves there, without a word
+        try:
+            port = server.add_insecure_port(target(address))
+        except RuntimeError:
+            listen(address).close()  # grpcio does not say why it failed; the socket does
+            raise
+        permit(address)
+        await server.start()
+        self._server = server
+        return address if address.path else Address(address.host, port)
+
+    async def start_behind(self, path: str) -> None:
+        """Listens on a Unix socket, for an engine that hands on what it does not serve itself."""
+        server = new_server(self._handlers.methods, refuse, self._options)
+        server.add_insecure_port(f"unix:{path}")
+        await server.start()
+        self._server = server
+
+    async def stop(self, timeout: float | None) -> None:
+        """Ends what is under way; see ``Engine.stop``."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        limit = FOR_EVER_SECONDS if timeout is None else timeout
+        closing = asyncio.create_task(server.stop(limit + CLEANUP_SECONDS), name="kratos grpc closing")
+        await asyncio.wait([closing], timeout=limit)
+        left = await self._handlers.cancel(CLEANUP_SECONDS)
+        await closing
+        if left:
+            logger.warning("%d calls did not end though they were cancelled %g s ago", left, CLEANUP_SECONDS)
