@@ -48,6 +48,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._call.untimed()
         interrupted = self.interrupted()
         self._table.pop(self, None)
         if self._timer is not None:

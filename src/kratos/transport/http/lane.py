@@ -125,12 +125,12 @@ class Lane:
             headers: Names in lower case.
             peer: The other end of the connection.
         """
-        path, _, query = url.partition(b"?")
-        if path[:1] != b"/" or not url.isascii() or (self._policy is not None and method == b"OPTIONS"):
+        if url[:1] != b"/" or not url.isascii() or (self._policy is not None and method == b"OPTIONS"):
             return None
         if self._proxies:
             peer = forwarded(self._proxies, peer, headers)
-        request = Request(method.decode(), path.decode(), query.decode(), headers, peer)
+        path, _, query = url.decode().partition("?")
+        request = Request(method.decode(), path, query, headers, peer)
         try:
             match = self._edge.match(request)
         except Error:

@@ -456,7 +456,8 @@ class HTTPProtocol(HttpToolsProtocol):
         if not data:
             self._answer(InternalServer("internal error", reason="UNKNOWN"))
             return
-        self._line.write(data)
+        self._outflow.written += len(data)
+        self.transport.write(data)
         turn.response_started = turn.response_complete = True
         if not turn.keep_alive:
             self.hang_up()
