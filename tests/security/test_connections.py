@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from catalogue.process import ServerProcess
 from catalogue.process import running as process
 from unit.transport.http_server.support import running, until
 
 from kratos.transport.http.limits import Limits
 from security.wire import exchange
+
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
 
 NOW = b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n"
 GOOD = b"GET /echo/last HTTP/1.1\r\nHost: x\r\n\r\n"
