@@ -1,6 +1,7 @@
 """The process that the chaos tests run: all four kinds over HTTP and gRPC, ready to misbehave as told.
 
-python serving.py FINISH [LINGER]: seconds that calls may take to finish, seconds that the hook takes to leave.
+python serving.py FINISH LINGER ENGINE: seconds that calls may take to finish, seconds that the hook takes to leave, and
+what carries gRPC.
 """
 
 from __future__ import annotations
@@ -9,23 +10,21 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
 
 from kratos import App, Call, GRPCServer, HTTPServer, Shutdown
 
 
-class Forgetful(Kinds):
-    """The fixture without its memory: tests look at how much of it a server needs."""
+class Forgetful(list[Call]):
+    """The fixture's memory, without any: tests look at how much of it a server needs."""
 
-    async def echo(self, request: Ping, call: Call) -> Pong:
-        reply = await super().echo(request, call)
-        self.calls.clear()
-        return reply
+    def append(self, call: Call) -> None:
+        """Keeps nothing."""
 
 
-def main(finish: float, linger: float = 0.0) -> None:
+def main(finish: float, linger: float, engine: Any) -> None:
     @asynccontextmanager
     async def hook(app: App) -> AsyncIterator[None]:
         yield
@@ -33,10 +32,12 @@ def main(finish: float, linger: float = 0.0) -> None:
         await asyncio.sleep(linger)
         print("left", flush=True)
 
+    service = Kinds()
+    service.calls = Forgetful()
     App(
         name="chaos",
-        services=[Forgetful()],
-        servers=[HTTPServer("127.0.0.1:0", timeout=None), GRPCServer("127.0.0.1:0", timeout=None)],
+        services=[service],
+        servers=[HTTPServer("127.0.0.1:0", timeout=None), GRPCServer("127.0.0.1:0", timeout=None, engine=engine)],
         hooks=[hook],
         shutdown=Shutdown(finish=finish, hook=2.0),
     ).run()
@@ -44,4 +45,4 @@ def main(finish: float, linger: float = 0.0) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:]))
+    main(float(sys.argv[1]), float(sys.argv[2]), sys.argv[3])

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from chaos.test_shutdown import Process, running
+from chaos.test_shutdown import ENGINES, Process, running
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
 
 pytestmark = [
@@ -51,15 +51,17 @@ async def test_http() -> None:
         assert resident(rig) - before < ALLOWED_KIB
 
 
-async def test_grpc(tmp_path: Path) -> None:
-    """Over gRPC."""
-    message = Ping(text="kratos").to_binary()
+@ENGINES
+@pytest.mark.parametrize(("method", "messages"), [("Echo", 1), ("Watch", 20)])
+async def test_grpc(tmp_path: Path, engine: str, method: str, messages: int) -> None:
+    """Over gRPC, one message a call and streams of some."""
+    message = Ping(text="kratos", count=messages).to_binary()
     body = tmp_path / "ping.bin"
     body.write_bytes(struct.pack(">BI", 0, len(message)) + message)
-    async with running(finish=1.0) as rig:
-        url = rig.urls[1].replace("grpc://", "http://") + "/fixture.kinds.v1.Kinds/Echo"
+    async with running(finish=1.0, engine=engine) as rig:
+        url = rig.urls[1].replace("grpc://", "http://") + f"/fixture.kinds.v1.Kinds/{method}"
         head = ("-H", "content-type: application/grpc", "-H", "te: trailers", "-d", str(body), "-c", "4", "-m", "8")
-        await load(*head, "-n", str(WARM_UP), url)
+        await load(*head, "-n", str(WARM_UP // messages), url)
         before = resident(rig)
-        await load(*head, "-n", str(CALLS), url)
+        await load(*head, "-n", str(CALLS // messages), url)
         assert resident(rig) - before < ALLOWED_KIB

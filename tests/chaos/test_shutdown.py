@@ -7,19 +7,26 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
-from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
+from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 
 from kratos import GRPCClient, HTTPClient
 from kratos.errors import Error
 
 HERE = Path(__file__).parent
+NATIVE = pytest.param(
+    "native", marks=pytest.mark.skipif(not find_spec("pygrpc_native"), reason="needs kratos-py[native]")
+)
+ENGINES = pytest.mark.parametrize("engine", ["grpcio", NATIVE])
 
 
 class Process:
@@ -46,9 +53,9 @@ class Process:
 
 
 @asynccontextmanager
-async def running(finish: float, linger: float = 0.0) -> AsyncIterator[Process]:
+async def running(finish: float, linger: float = 0.0, engine: str = "grpcio") -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, HERE / "serving.py", str(finish), str(linger),
+        sys.executable, HERE / "serving.py", str(finish), str(linger), engine,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=HERE.parent,
         env={"PYTHONPATH": str(HERE.parent), "PATH": ""},
     )  # fmt: skip
@@ -87,9 +94,10 @@ async def busy(rig: Process, stack: AsyncExitStack) -> list[asyncio.Task[Any]]:
     return tasks
 
 
-async def test_stuck_calls_do_not_hold_the_process() -> None:
+@ENGINES
+async def test_stuck_calls_do_not_hold_the_process(engine: str) -> None:
     """Stuck handlers and open streams are cancelled at the limit; their callers get an error, not silence."""
-    async with running(finish=1.0) as rig, AsyncExitStack() as stack:
+    async with running(finish=1.0, engine=engine) as rig, AsyncExitStack() as stack:
         tasks = await busy(rig, stack)
         rig.process.send_signal(signal.SIGTERM)
         code, out, seconds = await rig.end(within=15)
@@ -100,10 +108,11 @@ async def test_stuck_calls_do_not_hold_the_process() -> None:
     assert all(result is None or isinstance(result, Error) for result in results), results
 
 
+@ENGINES
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_an_idle_process_ends_at_once(number: signal.Signals) -> None:
+async def test_an_idle_process_ends_at_once(number: signal.Signals, engine: str) -> None:
     """With nothing to finish, it is over in a moment, even with idle connections open."""
-    async with running(finish=30.0) as rig, AsyncExitStack() as stack:
+    async with running(finish=30.0, engine=engine) as rig, AsyncExitStack() as stack:
         for url in rig.urls:
             api = KindsClient(await stack.enter_async_context(client(url)))
             await api.echo(Ping(text="once"))
@@ -126,9 +135,10 @@ async def test_a_hook_that_hangs_is_left_behind() -> None:
     assert seconds < 8
 
 
-async def test_a_second_signal_forces() -> None:
+@ENGINES
+async def test_a_second_signal_forces(engine: str) -> None:
     """Whoever asks twice gets it at once."""
-    async with running(finish=30.0, linger=60.0) as rig, AsyncExitStack() as stack:
+    async with running(finish=30.0, linger=60.0, engine=engine) as rig, AsyncExitStack() as stack:
         tasks = await busy(rig, stack)
         rig.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.5)
@@ -137,3 +147,40 @@ async def test_a_second_signal_forces() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     assert code == -signal.SIGTERM
     assert seconds < 4
+
+
+@ENGINES
+async def test_under_load_nothing_that_was_begun_is_lost(engine: str) -> None:
+    """Of the calls that clients make while the process stops, each is answered whole or refused."""
+    # grpcio cancels those that it has accepted and that nobody has asked it for yet.
+    refusals = {"grpcio": {"UNAVAILABLE", "CANCELLED"}, "native": {"UNAVAILABLE"}}[engine]
+    outcomes: Counter[str] = Counter()
+
+    async def call(stub: Any) -> None:
+        while True:
+            text = "x" * 20_000
+            try:
+                reply = await stub(Ping(text=text).to_binary(), timeout=20)
+            except grpc.aio.AioRpcError as failure:
+                outcomes[failure.code().name] += 1
+                return
+            outcomes["whole" if Pong.from_binary(reply).text == text else "broken"] += 1
+
+    async with running(finish=10.0, engine=engine) as rig:
+        address = rig.urls[1].removeprefix("grpc://")
+        channels = [grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(4)]
+        callers = [
+            asyncio.create_task(call(channel.unary_unary("/fixture.kinds.v1.Kinds/Echo")))
+            for channel in channels
+            for _ in range(8)
+        ]
+        while outcomes["whole"] < 500:
+            await asyncio.sleep(0.01)
+        rig.process.send_signal(signal.SIGTERM)
+        code, _, _ = await rig.end(within=30)
+        await asyncio.wait_for(asyncio.gather(*callers), 30)
+        for channel in channels:
+            await channel.close()
+    assert code == 0, rig.errors
+    assert outcomes.keys() <= {"whole"} | refusals
+    assert sum(outcomes[code] for code in refusals) == len(callers)

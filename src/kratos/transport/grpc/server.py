@@ -31,8 +31,8 @@ class GRPCServer(Addressed):
         threads: How many plain ``def`` methods may run at a time.
         limits: What a client may ask of this server at most.
         keepalive: How dead connections are found, and how long connections live.
-        engine: ``grpcio``, or ``native``, which takes a fraction of the time for unary calls and streamed replies; it
-            needs ``kratos-py[native]``, and cannot do all that grpcio can.
+        engine: ``grpcio``, or ``native``, which takes a fraction of the CPU for unary calls and streamed replies. That
+            needs ``kratos-py[native]``, cannot do all that grpcio can, and is for clients you trust: docs/grpc.md.
 
     Raises:
         ValueError: The address is none, or the engine cannot do what an option asks for.
@@ -52,6 +52,7 @@ class GRPCServer(Addressed):
     ) -> None:
         super().__init__(address)
         self._make = _engine(engine, limits, keepalive)
+        self._name = engine
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._timeout = timeout
@@ -101,8 +102,9 @@ class GRPCServer(Addressed):
 
     @property
     def summary(self) -> str:
-        """The time limit, for the banner."""
-        return "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+        """The time limit, for the banner, and the engine if it is not the usual one."""
+        limit = "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+        return limit if self._name == "grpcio" else f"{limit}, {self._name} engine"
 
     async def start(self) -> None:
         """Listens; returns as soon as connections are accepted.

@@ -45,7 +45,8 @@ def test_options_that_it_cannot_serve(engine: str) -> None:
     asked = KeepAlive(max_idle=60, max_age=60, tolerate=1, every=5, timeout=5)
     with pytest.raises(ValueError, match="keepalive.max_idle, keepalive.max_age, keepalive.tolerate: leave"):
         GRPCServer(engine=engine, keepalive=asked)  # type: ignore[arg-type]
-    GRPCServer(engine=engine, keepalive=KeepAlive(every=5, timeout=5))  # type: ignore[arg-type]
+    server = GRPCServer(engine=engine, keepalive=KeepAlive(every=5, timeout=5))  # type: ignore[arg-type]
+    assert server.summary == "calls up to 10 s, native engine"
 
 
 def test_without_its_library(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
