@@ -127,13 +127,13 @@ class Lane:
         """
         if url[:1] != b"/" or not url.isascii() or (self._policy is not None and method == b"OPTIONS"):
             return None
-        if self._proxies:
-            peer = forwarded(self._proxies, peer, headers)
         path, _, query = url.decode().partition("?")
-        request = Request(method.decode(), path, query, headers, peer)
         try:
+            if self._proxies:
+                peer = forwarded(self._proxies, peer, headers)
+            request = Request(method.decode(), path, query, headers, peer)
             match = self._edge.match(request)
-        except Error:
+        except Exception:  # an unknown path, or a defect of ours: the other front meets it again, and says so
             return None
         return Turn(request, match) if match.target.unary else None
 
