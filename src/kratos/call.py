@@ -351,8 +351,8 @@ class Call:
     def untimed(self) -> None:
         """Lets go of the timer, whose time is over.
 
-        The two would hold each other until the garbage collector comes by, and with them task, context and request: a
-        tenth of a server's time.
+        The two would hold each other until the garbage collector comes by, and with them task, context and request: 8 %
+        of a busy server's time.
         """
         self._timer = None
 

@@ -81,7 +81,10 @@ class Metadata:
     def values(self, key: str) -> list[str]:
         """Returns all values of ``key`` in order; none is an empty list."""
         key = key.lower()
-        return [value for name, value in self._all() if name == key]
+        if self._raw is not None:
+            wanted = key.encode("latin-1", "replace")
+            return [raw_value.decode("latin-1") for raw_name, raw_value in self._raw if raw_name == wanted]
+        return [value for name, value in self._pairs if name == key]
 
     def items(self, prefix: str = "") -> list[tuple[str, str]]:
         """Returns every pair in order; a key stands once for each of its values.

@@ -54,7 +54,7 @@ class Turn:
     """
 
     __slots__ = (
-        "_parts", "_waiter", "disconnected", "expects", "keep_alive", "match", "more_body", "request",
+        "_body", "_waiter", "disconnected", "expects", "keep_alive", "match", "more_body", "request",
         "response_complete", "response_started", "size",
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ class Turn:
         self.size = 0
         self.more_body = self.keep_alive = True
         self.expects = self.disconnected = self.response_started = self.response_complete = False
-        self._parts: list[bytes] | None = None
+        self._body: bytes | bytearray = b""
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -79,10 +79,12 @@ class Turn:
 
     def add(self, part: bytes) -> None:
         """Takes a part of the body."""
-        if self._parts is None:
-            self._parts = [part]
+        if not self._body:
+            self._body = part  # it hardly ever comes in two
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body + part)
         else:
-            self._parts.append(part)
+            self._body += part
         self.size += len(part)
         self.set()
 
@@ -93,9 +95,7 @@ class Turn:
 
     def body(self) -> bytes:
         """Returns what has come."""
-        if self._parts is None:
-            return b""
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return bytes(self._body)
 
 
 class Lane:
@@ -127,13 +127,13 @@ class Lane:
         """
         if url[:1] != b"/" or not url.isascii() or (self._policy is not None and method == b"OPTIONS"):
             return None
-        if self._proxies:
-            peer = forwarded(self._proxies, peer, headers)
         path, _, query = url.decode().partition("?")
-        request = Request(method.decode(), path, query, headers, peer)
         try:
+            if self._proxies:
+                peer = forwarded(self._proxies, peer, headers)
+            request = Request(method.decode(), path, query, headers, peer)
             match = self._edge.match(request)
-        except Error:
+        except Exception:  # an unknown path, or a defect of ours: the other front meets it again, and says so
             return None
         return Turn(request, match) if match.target.unary else None
 
