@@ -27,10 +27,10 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run generate test test-slow interop browser test-all check lint format types arch unit surface golden bench clean
+.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench clean
 
 help: ## Show what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.13 in front or behind chooses the interpreter; it is $(PYTHON) $(VERSION) now"
 
 run: $(RUNTIME) ## Serve examples/helloworld on HTTP and gRPC, until Ctrl-C
@@ -50,6 +50,9 @@ test-slow: $(JUDGES) ## Run what takes long: growth over many calls, whole proje
 
 interop: $(DEVELOP) ## Run the tests against Kratos for Go; needs Go
 	$(PYTEST) -q -m interop tests/interop
+
+conformance: $(DEVELOP) ## Let schemathesis judge document and server, and send requests at random
+	$(PYTEST) -q -m conformance tests/conformance tests/fuzz
 
 browser: $(DEVELOP) ## Run the tests in a browser; needs Chromium
 	$(PYTEST) -q -m browser tests/browser

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
 from demoproject import demo
 from hypothesis import HealthCheck, settings
 
 from kratos.tools.codegen.project import Project, generate
 
-__all__ = ["demo"]
+__all__ = ["demo", "engine"]
 
 FIXTURES = Project(Path(__file__).parent, protos=("protos",), out="fixtures/gen", line_length=120)
 
@@ -24,3 +25,16 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; programs would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     generate(FIXTURES)
+
+
+@pytest.fixture(params=["fast", "asgi"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test over both fronts of the HTTP server: the engine of servers that name none.
+
+    Modules ask for it: ``pytestmark = pytest.mark.usefixtures("engine")``.
+    """
+    from kratos.transport.http import HTTPServer  # here, because most tests need no server
+
+    name = str(request.param)
+    monkeypatch.setitem(HTTPServer.__init__.__kwdefaults__, "engine", name)
+    return name

@@ -1,4 +1,4 @@
-"""The same greeter on FastAPI and uvicorn, without any middleware or access log."""
+"""The same greeter and orders on FastAPI and uvicorn, without any middleware or access log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 app = FastAPI()
 
@@ -14,6 +15,28 @@ app = FastAPI()
 @app.get("/helloworld/{name}")
 async def say_hello(name: str) -> dict[str, str]:
     return {"message": f"Hello {name}"}
+
+
+class OrderLine(BaseModel):
+    sku: str
+    title: str
+    quantity: int
+    unit_price_cents: int
+    discount: float
+
+
+class Order(BaseModel):
+    order_id: str
+    customer_id: int
+    lines: list[OrderLine]
+    labels: dict[str, str]
+    gift: bool
+    note: str
+
+
+@app.post("/orders")
+async def place(order: Order) -> Order:
+    return order
 
 
 listener = socket.create_server(("127.0.0.1", 0))

@@ -1,6 +1,6 @@
 """The process that is attacked: the catalogue and raw bodies in every encoding, on a free port.
 
-python serving.py [--files N]: with at most so many open files.
+python serving.py [--files N] [--engine NAME]: with at most so many open files, by that engine.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import resource
+from typing import Literal
 
 import uvloop
 from unit.transport.raw_service import Files
@@ -20,11 +21,12 @@ from kratos.middleware import recovery
 from kratos.transport.http import Format
 
 
-async def serve() -> None:
+async def serve(engine: Literal["fast", "asgi"]) -> None:
     server = HTTPServer(
         "127.0.0.1:0",
         codecs=DEFAULT_CODECS.with_(FormCodec(), YamlCodec(), XmlCodec(), MsgpackCodec()),
         format=Format(compress_over=1024),
+        engine=engine,
     )
     app = App(
         name="catalogue",
@@ -41,7 +43,8 @@ async def serve() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int)
-    files = parser.parse_args().files
-    if files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    uvloop.run(serve())
+    parser.add_argument("--engine", default="fast")
+    chosen = parser.parse_args()
+    if chosen.files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (chosen.files, chosen.files))
+    uvloop.run(serve(chosen.engine))

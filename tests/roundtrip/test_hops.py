@@ -17,6 +17,8 @@ from kratos.middleware import metadata
 from kratos.service import Invoker
 from kratos.testing import serve
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 
 class Backend(Kinds):
     """Fails with any code, and says what arrived with the call."""

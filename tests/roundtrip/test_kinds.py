@@ -20,12 +20,14 @@ from kratos.codec.proto import ProtoCodec
 from kratos.errors import ClientClosed, Error, Forbidden, GatewayTimeout, InternalServer
 from kratos.handler import Handler
 from kratos.testing import serve
+from kratos.transport.http import HTTPServer
 
 WIRES: dict[str, dict[str, Any]] = {
     "memory-proto": {"transport": "memory", "codec": ProtoCodec()},
     "memory-json": {"transport": "memory", "codec": JsonCodec()},
     "http-json": {"transport": "http"},
     "http-proto": {"transport": "http", "codec": ProtoCodec()},
+    "http-asgi": {"transport": "http"},
     "grpc": {"transport": "grpc"},
     "grpc-native": {"transport": "grpc", "engine": "native"},
 }
@@ -60,7 +62,9 @@ async def eventually(condition: Callable[[], object], seconds: float = 5.0) -> N
 
 
 @pytest.fixture(params=[pytest.param(name, marks=NATIVE if "native" in name else ()) for name in WIRES])
-def wire(request: pytest.FixtureRequest) -> dict[str, Any]:
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    if request.param == "http-asgi":
+        monkeypatch.setitem(HTTPServer.__init__.__kwdefaults__, "engine", "asgi")
     return WIRES[request.param]
 
 

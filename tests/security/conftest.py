@@ -17,9 +17,9 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         assert not loud, [(each.name, each.getMessage(), each.exc_text) for each in loud]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
+@pytest.fixture(scope="module", params=["fast", "asgi"])
+def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """The catalogue in a process of its own; when all attacks are over it runs and has nothing to complain of."""
-    with running() as process:
+    with running("--engine", request.param) as process:
         yield process
         process.check()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from catalogue.process import ServerProcess
 from catalogue.process import running as process
 from unit.transport.http_server.support import running, until
 
 from kratos.transport.http.limits import Limits
 from security.wire import exchange
+
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
 
 NOW = b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n"
 GOOD = b"GET /echo/last HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -48,3 +52,15 @@ async def test_more_than_there_are_files() -> None:
             while (await exchange(server.port, NOW, until=b'Z"')).statuses != [200]:
                 pass  # some of those that have gone are still being noticed
         server.check()
+
+
+async def test_a_stream_with_requests_behind_it_is_left(server: ServerProcess) -> None:
+    """A client that leaves in the middle of a stream is missed, also where it has sent further requests already."""
+    before = server.files()
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /v1/count/1000000 HTTP/1.1\r\nHost: x\r\n\r\n" + NOW)
+        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 200")
+        writer.transport.abort()
+    await until(lambda: server.files() <= before, 20)
+    server.check()

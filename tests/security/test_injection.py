@@ -16,6 +16,8 @@ from kratos.transport.http import HTTPServer
 from kratos.wire.google.api.httpbody_pb import HttpBody
 from security.wire import Exchange, exchange
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 BREAK = "x\r\nx-evil: yes\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
 
 

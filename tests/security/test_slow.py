@@ -13,6 +13,8 @@ from unit.transport.http_server.support import Raw, Running, running, until
 from kratos.transport.http.limits import Limits
 from security.wire import HANDSHAKE, exchange, frame, opened
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 POST = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 ENDLESS = 10**9
 

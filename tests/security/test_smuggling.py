@@ -7,6 +7,8 @@ from unit.transport.http_server.support import running
 
 from security.wire import LAST, exchange
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 POST = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 GET = b"GET /echo/a HTTP/1.1\r\nHost: x\r\n"

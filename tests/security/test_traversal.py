@@ -14,6 +14,8 @@ from kratos.call import AppInfo
 from kratos.transport.http import HTTPServer
 from security.wire import exchange
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 
 @asynccontextmanager
 async def catalogue(asked: Asked) -> AsyncIterator[int]:

@@ -7,7 +7,7 @@ import json
 import struct
 
 import pytest
-from unit.transport.http_server.support import Running, running, until
+from unit.transport.http_server.support import Running, deny, running, until
 
 from kratos.transport.http.limits import Limits
 from security.wire import HANDSHAKE, frame, opened
@@ -60,6 +60,7 @@ ABUSES = {
     "no text in pieces": ([frame(TEXT, b"\xc3", final=False), frame(0, b"\x28")], 1007),
     "half of a surrogate pair": ([frame(TEXT, b"\xed\xa0\x80")], 1007),
     "no text, again and again": ([frame(TEXT, b"\xff")] * 50, 1007),
+    "no text, and all that may follow": ([frame(TEXT, b"\xff"), frame(PING), frame(BINARY)], 1007),
     "no text behind a good one": ([frame(TEXT, HELLO), frame(TEXT, b"\xff"), frame(TEXT, HELLO)], 1007),
 }
 
@@ -73,6 +74,34 @@ async def test_abuse(sent: list[bytes], code: int) -> None:
         assert server is not None
         await until(lambda: not server.server_state.tasks, 20)
         assert (await it.ask("/echo/a")).status == 200
+
+
+@pytest.mark.parametrize(
+    "early",
+    [*[b"".join(sent) for sent, _ in ABUSES.values()], frame(CLOSE), frame(PING) * 3],
+    ids=[*ABUSES, "close", "pings"],
+)
+async def test_frames_before_the_answer(early: bytes) -> None:
+    """What comes with the handshake is read behind its answer, and nothing is said before that."""
+    async with running(limits=Limits(max_body=1000)) as it:
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(HANDSHAKE + early + frame(CLOSE, struct.pack(">H", 1000)))
+        try:
+            said = await asyncio.wait_for(reader.read(), 15)
+        except ConnectionResetError:
+            said = b"HTTP/1.1 101 "
+        writer.close()
+        assert said.startswith(b"HTTP/1.1 101 "), said
+        assert said.count(b"HTTP/1.1") == 1
+
+
+async def test_frames_before_a_refusal() -> None:
+    """Where the handshake is refused, they are not read."""
+    async with running(deny) as it, await it.raw() as raw:
+        await raw.send(HANDSHAKE + frame(PING) + frame(TEXT, b"\xff"))
+        answer = await raw.answer()
+        assert (answer.status, answer.reason) == (401, "NO_TOKEN")
+        assert await raw.ended()
 
 
 async def test_data_after_close() -> None:

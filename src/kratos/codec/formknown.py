@@ -14,13 +14,15 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from protobuf import message_from_json_value
+from protobuf.wkt import Duration, FieldMask, Timestamp
 
 from kratos.codec.diagnose import DECODE_ERRORS
 from kratos.codec.json import JsonCodec
+from kratos.codec.jsonwalk import MASK_PATH
 from kratos.codec.messages import Message, WellKnown, assign, get, new, shape
 from kratos.errors import BadRequest
 
-__all__ = ["known_reader", "known_writer"]
+__all__ = ["known_reader", "known_writer", "writable"]
 
 _JSON: Final = JsonCodec()
 _SHOWN = 50  # characters of a value in an error message
@@ -38,8 +40,6 @@ _NANOS: Final = {
     "h": 3600 * _SECOND,
 }
 _SPAN: Final = re.compile(rf"([0-9]{{0,20}})(?:\.([0-9]{{0,30}}))?({'|'.join(_NANOS)})")
-_NAME = "[A-Za-z_][A-Za-z0-9_]*"
-_PATH: Final = re.compile(rf"\*|{_NAME}(?:\.{_NAME})*")
 
 
 def known_reader(type_: type[Message]) -> Callable[[str], Message] | None:
@@ -132,10 +132,22 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+def writable(message: Message) -> bool:
+    """Tells whether a time, duration or mask that was filled part by part is one; any other message is."""
+    if isinstance(message, FieldMask):
+        return all(map(MASK_PATH.fullmatch, message.paths))
+    if isinstance(message, Duration | Timestamp):
+        try:
+            message.to_json()
+        except ValueError:
+            return False
+    return True
+
+
 def _mask(type_: type[Message], text: str) -> Message:
     paths = text.split(",", _MAX_PATHS - 1) if text else []  # what is too much stays together, and is no path then
     for path in paths:
-        if not _PATH.fullmatch(path):
+        if not MASK_PATH.fullmatch(path):
             raise ValueError(f"expected a field mask such as name,createTime, not {text[:_SHOWN]!r}")
     mask = new(type_)
     assign(mask, shape(type_).named["paths"], [_snake(path) for path in paths])
@@ -145,7 +157,7 @@ def _mask(type_: type[Message], text: str) -> Message:
 def _mask_text(message: Message) -> str:
     paths: Sequence[str] = get(message, shape(type(message)).named["paths"])
     for path in paths:
-        if not _PATH.fullmatch(path) or _snake(path) != path:
+        if not MASK_PATH.fullmatch(path) or _snake(path) != path:
             raise ValueError(f"the field mask has {path[:_SHOWN]!r}, which is no path of field names")
     return ",".join(paths)  # by proto names: Go Kratos reads both spellings, grpc-gateway this one only
 

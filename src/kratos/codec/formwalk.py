@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
+from kratos.codec.formknown import writable
 from kratos.codec.formtext import Reader, Writer, key_reader, reader_of, writer_of
 from kratos.codec.jsontext import refusal
 from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, shape
@@ -84,10 +85,17 @@ class Place:
     claims: tuple[_Claim, ...]
 
     def put(self, message: Message, value: Any) -> None:
-        """Fills it; messages on the way are made."""
+        """Fills it; messages on the way are made.
+
+        Raises:
+            ValueError: It is a part of a time, duration or mask, which becomes one that nobody could write.
+        """
         for field in self.above:
             message = child(message, field)
         assign(message, self.field, value)
+        if not writable(message):
+            known = shape(type(message)).name.rpartition(".")[2]
+            raise ValueError(f"makes no {known} that can be written")
 
 
 class Form:
@@ -156,7 +164,7 @@ class Form:
             except ValueError as reason:
                 raise _refused(what, name, str(reason)) from None
         for place, entries in many.values():
-            place.put(message, _gather(place, entries, what))
+            _put_all(message, place, entries, what)
 
     def write(self, message: Message, leave_out: AbstractSet[tuple[int, ...]] = frozenset()) -> list[Pair]:
         """Returns the populated fields, sorted by their JSON names. Messages that are set and empty leave no trace.
@@ -311,6 +319,15 @@ def _claim(claimed: dict[tuple[object, ...], tuple[int, str]], place: Place, nam
         other, spelled = claimed.setdefault(oneof, (member, name))
         if other != member:
             raise _refused(what, name, f"only one of {spelled[:_SHOWN]} and {name[:_SHOWN]} may be set")
+
+
+def _put_all(message: Message, place: Place, entries: list[tuple[str, str, Any]], what: str) -> None:
+    """Fills a list or a map."""
+    values = _gather(place, entries, what)
+    try:
+        place.put(message, values)
+    except ValueError as reason:
+        raise _refused(what, entries[0][1], str(reason)) from None
 
 
 def _gather(place: Place, entries: list[tuple[str, str, Any]], what: str) -> Any:

@@ -18,6 +18,7 @@ from kratos.codec.messages import Field, Kind, Message, Registry, Shape, resolve
 
 __all__ = [
     "ANY_TYPE",
+    "MASK_PATH",
     "Doubts",
     "Members",
     "Problem",
@@ -256,6 +257,10 @@ def doubts_about(type_: type[Message], registry: Registry | None) -> Doubts | No
     found = Doubts(tuple(oneofs), integer_keys, enums, values, _odd_masks(masks) if masks else None)
     return found if oneofs or found.contents else None
 
+
+_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+MASK_PATH = re.compile(rf"\*|{_NAME}(?:\.{_NAME})*")
+"""What may be a path in a field mask: names of fields. JSON has no word for a few of them, such as ``line_1``."""
 
 _PART = rb"[A-Za-z][A-Za-z0-9]*"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from kratos.log.json import members, quoted
@@ -53,7 +54,11 @@ class Line(NamedTuple):
     @property
     def level(self) -> int:
         """``logging.ERROR`` where the server failed (5xx); what a caller did wrong is no error of ours."""
-        return logging.ERROR if self.code >= 500 else logging.INFO
+        return _level(self.code)
+
+
+def _level(code: int) -> int:
+    return logging.ERROR if code >= 500 else logging.INFO
 
 
 Writer: TypeAlias = Callable[[Sequence[Line], int], None]
@@ -74,13 +79,23 @@ _SLOW_SECONDS = 1.0
 
 def as_json(line: Line) -> str:
     """Returns the line as a JSON object."""
-    counts = "" if line.requests is None else f',"requests":{line.requests},"replies":{line.replies}'
-    error = f',"error":{quoted(line.error)}' if line.error else ""
+    at, side, component, operation, code, reason, latency, peer, fields, error, requests, replies = line
+    known = _known(side, component, operation, code)  # saves a microsecond of three
+    counts = "" if requests is None else f',"requests":{requests},"replies":{replies}'
+    more = members(dict(fields), _TAKEN) if fields else ""
+    failure = f',"error":{quoted(error)}' if error else ""
     return (
-        f'{{"ts":"{utc(line.at)}","level":"{logging.getLevelName(line.level)}","msg":"{line.side} request"'
-        f',"kind":"{line.side}","component":{quoted(line.component)},"operation":{quoted(line.operation)}'
-        f',"code":{line.code:d},"reason":{quoted(line.reason)},"latency":{line.latency:.6f}'
-        f',"peer":{quoted(line.peer)}{counts}{members(dict(line.fields), _TAKEN)}{error}}}'
+        f'{{"ts":"{utc(at)}",{known},"reason":{quoted(reason)},"latency":{latency:.6f}'
+        f',"peer":{quoted(peer)}{counts}{more}{failure}}}'
+    )
+
+
+@lru_cache(512)
+def _known(side: str, component: str, operation: str, code: int) -> str:
+    """Returns the members that hardly differ from line to line."""
+    return (
+        f'"level":"{logging.getLevelName(_level(code))}","msg":"{side} request","kind":"{side}"'
+        f',"component":{quoted(component)},"operation":{quoted(operation)},"code":{code:d}'
     )
 
 

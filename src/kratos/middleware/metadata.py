@@ -8,7 +8,7 @@ nothing of this (Kratos for Go) read and write plain values as ever; one that se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -54,7 +54,7 @@ def metadata(
 
     def collect(call: Call) -> None:
         if trusted is True or (trusted is not False and trusted(call)):
-            arrived = call.headers.with_prefix(prefix).items()
+            arrived = call.headers.items(prefix)
             if arrived:
                 _bounded(arrived, limit)
                 pairs = [(key, decoded(value)) for key, value in arrived]
@@ -71,12 +71,13 @@ def metadata(
             _bounded(sent, limit)
             call.headers.extend(sent)
 
-    async def carried(request: Any, call: Call, next: Handler) -> Any:
+    # Plain def: it is done when the rest of the chain begins.
+    def carried(request: Any, call: Call, next: Handler) -> Awaitable[Any]:
         if call.side == "server":
             collect(call)
         else:
             send(call)
-        return await next(request, call)
+        return next(request, call)
 
     return carried
 

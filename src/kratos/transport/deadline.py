@@ -54,6 +54,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._call.untimed()
         self._forget()
         if self.expired:
             interrupted = self.interrupted()

@@ -181,3 +181,23 @@ def test_any_query_is_read(query: str) -> None:
         assert all(isinstance(part, str) for pair in split(query, 100, "the query") for part in pair)
     except BadRequest as refused:
         assert "UTF-8" in refused.message  # noqa: PT017 - both ends are fine
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("wellKnown.mask.paths=%00", "wellKnown.mask.paths"),
+        ("wellKnown.mask.paths=a&wellKnown.mask.paths=b+c", "wellKnown.mask.paths"),
+        ("wellKnown.time.seconds=253402300800", "wellKnown.time.seconds"),
+        ("wellKnown.time.nanos=-1", "wellKnown.time.nanos"),
+        ("wellKnown.span.seconds=315576000001", "wellKnown.span.seconds"),
+        ("wellKnown.span.seconds=1&wellKnown.span.nanos=-1", "wellKnown.span.nanos"),
+        ("wellKnown.span.nanos=-1&wellKnown.span.seconds=1", "wellKnown.span.seconds"),
+    ],
+)
+def test_parts_that_make_no_whole(query: str, field: str) -> None:
+    """A time, duration or mask that is filled part by part is one that can be written, too."""
+    with pytest.raises(BadRequest, match="that can be written") as refused:
+        read(query)
+    assert refused.value.metadata == {"field": field}
+    assert read("wellKnown.span.nanos=-1&wellKnown.span.seconds=-1").well_known.span.nanos == -1

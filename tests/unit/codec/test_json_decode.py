@@ -488,7 +488,7 @@ def test_enum_numbers_that_are_whole(text: str) -> None:
 @pytest.mark.parametrize("mask", ["\u0084", "a b", "1", "a,1b", "a..b", ".", "a,,b", "a-b", "a\\u0020", "é"])
 @pytest.mark.parametrize("form", ['{"mask":"%s"}', '{"mask" : "%s"}', '{"m\\u0061sk":"%s"}'])
 def test_masks_that_name_no_fields(mask: str, form: str) -> None:
-    """What could not be written back is refused, and not found out when it is."""
+    """What is no name is refused, and not found out when it is to be written."""
     with pytest.raises(BadRequest, match='expected a field mask such as "name,createTime"') as refused:
         JSON.decode((form % mask).encode(), WellKnown)
     assert refused.value.metadata["field"] == "mask"

@@ -18,7 +18,7 @@ from kratos.call import Call
 from kratos.errors import BadRequest, ClientClosed, ClientError, Error
 from kratos.handler import Messages
 from kratos.transport.http.crossorigin import ORIGIN_ALLOWED
-from kratos.transport.http.edge import BODILESS, Edge, Header, Request, Response, Target
+from kratos.transport.http.edge import BODILESS, CLOSE, Edge, Request, Response, Target, content_length, too_large
 from kratos.transport.http.events import EventStream
 from kratos.transport.http.mounts import pass_on
 from kratos.transport.http.own import OwnPages
@@ -38,7 +38,6 @@ CANCELS: Final = "kratos.cancels"
 """The extension of a server that cancels the task of a request whose connection is lost."""
 
 _IN_PATHS: Final = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand in a path
-_CLOSE: Final[Header] = (b"connection", b"close")
 
 
 class ASGIFront:
@@ -107,6 +106,9 @@ class ASGIFront:
                 body = await self._read(request, receive)
         except ClientClosed:
             return  # nobody is there to answer
+        except asyncio.CancelledError:
+            await _respond(send, request, self._edge.refuse(stopping()))
+            raise
         except Error as error:
             await _respond(send, request, self._refuse(request, error))
             return
@@ -153,7 +155,7 @@ class ASGIFront:
             await _respond(send, request, self._edge.refuse(stopping()))
             raise
         if not upload.ended:
-            response.headers.append(_CLOSE)  # the rest of the body is not going to be read
+            response.headers.append(CLOSE)  # the rest of the body is not going to be read
         await _respond(send, request, response)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,8 +190,8 @@ class ASGIFront:
             ClientClosed: The client left before it was complete.
             ClientError: 413: it is too large, or says that it will be.
         """
-        if request.method not in ("GET", "HEAD") and _content_length(request) > self._max_body:
-            raise self._too_large()
+        if request.method not in ("GET", "HEAD") and content_length(request) > self._max_body:
+            raise too_large(self._max_body)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -199,13 +201,10 @@ class ASGIFront:
             part: bytes = event.get("body", b"")
             size += len(part)
             if size > self._max_body:
-                raise self._too_large()
+                raise too_large(self._max_body)
             parts.append(part)
             if not event.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _too_large(self) -> Error:
-        return ClientError(f"the request body is larger than {self._max_body} bytes", code=413, reason="BODY_TOO_LARGE")
 
     def _refuse(self, request: Request, error: Error) -> Response:
         """Returns the response to a request that is for no operation, or cannot be read to its end."""
@@ -217,7 +216,7 @@ class ASGIFront:
             return Response(204, [(b"allow", error.metadata["allow"].encode("latin-1"))], b"")
         response = self._edge.refuse(error)
         if error.code == 413:
-            response.headers.append(_CLOSE)  # the rest of the body is not going to be read
+            response.headers.append(CLOSE)  # the rest of the body is not going to be read
         return response
 
 
@@ -244,14 +243,6 @@ def _request(scope: Scope, method: str) -> Request:
         headers=scope["headers"],
         peer=peer_of(scope),
     )
-
-
-def _content_length(request: Request) -> int:
-    """Returns how long the body will be as far as the client says, else 0."""
-    for name, value in request.headers:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else 0
-    return 0
 
 
 async def _respond(send: Send, request: Request, response: Response) -> None:

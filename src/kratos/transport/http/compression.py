@@ -60,7 +60,7 @@ async def compress(headers: list[tuple[bytes, bytes]], body: bytes, accept: Sequ
     if b"no-transform" in present.get(b"cache-control", b""):
         return body
     headers.append((b"vary", b"accept-encoding"))
-    coding = preferred(accept)
+    coding = preferred(accept) if accept else None
     if coding is None:
         return body
     headers.append((b"content-encoding", coding.encode("ascii")))

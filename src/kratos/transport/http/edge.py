@@ -31,13 +31,16 @@ from kratos.transport.http.ranges import wanted
 from kratos.transport.http.raw import RawBinding
 from kratos.transport.http.route import Match, Router, Template
 
-__all__ = ["Edge", "Header", "Request", "Response", "Target", "reply_headers"]
+__all__ = ["Edge", "Header", "Request", "Response", "Target", "content_length", "reply_headers", "too_large"]
 
 Header: TypeAlias = tuple[bytes, bytes]
 """Name and value, as they stand on the wire."""
 
 BODILESS: Final = frozenset((204, 304))
 """Statuses whose responses have no body."""
+
+CLOSE: Final[Header] = (b"connection", b"close")
+"""Ends the connection, for a request whose body is not going to be read to its end."""
 
 _EMPTY = BODILESS | REDIRECTS | {205}
 """Statuses at which the reply of a handler is not sent."""
@@ -51,7 +54,8 @@ _TELLING: Final = {405: "allow", 415: "accept-encoding", 416: "content-range"}
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would cost more than 1 us per object: nobody changes one all the same.
+@dataclass(slots=True)
 class Request:
     """A request as a front reads it.
 
@@ -70,7 +74,7 @@ class Request:
     peer: Peer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """A response for a front to write; ``content-length`` is the length of ``body``."""
 
@@ -79,33 +83,37 @@ class Response:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What a route leads to: an endpoint, and how requests become its message."""
+    """What a route leads to: an endpoint, and how requests become its message.
 
-    endpoint: Endpoint
-    binding: Binding
-    envelope: Envelope | None = None
+    Args:
+        endpoint: The endpoint.
+        binding: How requests are read and replies are written.
+        envelope: What is put around replies.
 
-    @property
-    def streams(self) -> bool:
-        """Whether the reply is no single response."""
-        return self.endpoint.operation.streams
+    Attributes:
+        endpoint: The endpoint.
+        binding: How requests are read and replies are written.
+        envelope: What is put around replies.
+        streams: Whether the reply is no single response.
+        upgrades: Whether it is served on a WebSocket: its requests are streamed.
+        uploads: Whether its streamed request may be the body of an ordinary one.
+        passes: Whether a mounted application answers, whatever is asked.
+        unary: Whether one body is answered by another: none of the above.
+    """
 
-    @property
-    def upgrades(self) -> bool:
-        """Whether it is served on a WebSocket: its requests are streamed."""
-        return self.endpoint.operation.client_streams
+    __slots__ = ("binding", "endpoint", "envelope", "passes", "streams", "unary", "upgrades", "uploads")
 
-    @property
-    def uploads(self) -> bool:
-        """Whether its streamed request may be the body of an ordinary one."""
-        return self.binding.raw and self.upgrades and not self.endpoint.operation.server_streams
-
-    @property
-    def passes(self) -> bool:
-        """Whether a mounted application answers, whatever is asked."""
-        return isinstance(self.endpoint.operation, Mounted)
+    def __init__(self, endpoint: Endpoint, binding: Binding, envelope: Envelope | None = None) -> None:
+        operation = endpoint.operation
+        self.endpoint = endpoint
+        self.binding = binding
+        self.envelope = envelope
+        self.streams = operation.streams
+        self.upgrades = operation.client_streams
+        self.uploads = binding.raw and self.upgrades and not operation.server_streams
+        self.passes = isinstance(operation, Mounted)
+        self.unary = not self.streams and not self.passes
 
     def __str__(self) -> str:
         return self.endpoint.operation.name
@@ -345,6 +353,19 @@ def reply_headers(call: Call) -> list[Header]:
     return [
         (name.encode("latin-1"), _value(value)) for name, value in pairs if name not in _RESERVED and ":" not in name
     ]
+
+
+def content_length(request: Request) -> int:
+    """Returns how long the body will be as far as the client says, else 0."""
+    for name, value in request.headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+def too_large(limit: int) -> Error:
+    """Returns the error of a request body that is larger than it may be."""
+    return ClientError(f"the request body is larger than {limit} bytes", code=413, reason="BODY_TOO_LARGE")
 
 
 def _value(text: str) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from kratos.call import UNKNOWN_PEER, Certificate, Peer
 from kratos.transport.http.proxies import Proxies
 
-__all__ = ["PEER", "Forwarded", "peer_at", "peer_of"]
+__all__ = ["PEER", "Forwarded", "forwarded", "peer_at", "peer_of"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 App: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -32,13 +32,27 @@ class Forwarded:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answers one request or one WebSocket."""
-        host = _host(peer_of(scope).address)
-        client = self._proxies.client(host, scope.get("headers", ()))
-        if client != host:
-            # Without a certificate: that is the proxy's.
-            peer = Peer(f"[{client}]" if ":" in client else client)
-            scope = {**scope, "client": (client, 0), "extensions": {**scope.get("extensions", {}), PEER: peer}}
+        near = peer_of(scope)
+        peer = forwarded(self._proxies, near, scope.get("headers", ()))
+        if peer is not near:
+            client = (peer.address.strip("[]"), 0)
+            scope = {**scope, "client": client, "extensions": {**scope.get("extensions", {}), PEER: peer}}
         await self._app(scope, receive, send)
+
+
+def forwarded(proxies: Proxies, peer: Peer, headers: Sequence[tuple[bytes, bytes]]) -> Peer:
+    """Returns who is calling: the other end of the connection, or whom a trusted proxy there speaks for.
+
+    Args:
+        proxies: Who is trusted.
+        peer: The other end of the connection.
+        headers: Those of the request, names in lower case.
+    """
+    host = _host(peer.address)
+    client = proxies.client(host, headers)
+    if client == host:
+        return peer
+    return Peer(f"[{client}]" if ":" in client else client)  # without a certificate: that is the proxy's
 
 
 def peer_of(scope: Scope) -> Peer:

@@ -2,6 +2,7 @@
 
 Built on what uvicorn does not promise, so its minor version is pinned. What differs from uvicorn's own protocol:
 
+* Unary calls go by the fast lane (``lane``) and never see ASGI; both kinds of request are answered in their order.
 * Request line, headers, time to send them and the framing of the body are limited (``Limits``); what breaks a limit or
   the grammar of HTTP is answered with a Kratos error.
 * When the connection is lost, the task of the request under way is cancelled, from that event and not by a watcher. A
@@ -12,6 +13,7 @@ Built on what uvicorn does not promise, so its minor version is pinned. What dif
 * A request that offers another protocol keeps its body; httptools would take it for the next request.
 * A client that takes nothing of its answers is disconnected after a while.
 * Trailers do not become headers.
+* What one request leaves in context variables does not reach the one that was sent behind it.
 """
 
 from __future__ import annotations
@@ -20,17 +22,21 @@ import asyncio
 import logging
 import math
 import re
+from contextvars import Context, copy_context
 from itertools import chain
 from typing import Any, Final, Literal, cast
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
 from kratos.transport.http.asgi import CANCELS
+from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
@@ -47,6 +53,7 @@ _READ: Final = 256 * 1024
 _AHEAD: Final = 1000
 """How many requests may wait for the answers to earlier ones: a queued one takes a hundred times its bytes."""
 
+_LOOKED_AT: Final = frozenset((b"expect", b"host", b"transfer-encoding"))
 _OF_BODIES: Final = frozenset((b"content-length", b"transfer-encoding"))
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*")
@@ -62,11 +69,13 @@ class ServerConfig(Config):
 
     Attributes:
         limits: What a client may take.
+        lane: What answers unary calls; None is the application, as all others.
         stopping: Whether the server stops: what still comes is answered, and told that it was the last.
         closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
     """
 
     limits = Limits()
+    lane: Lane | None = None
     stopping = False
     closed = False
 
@@ -89,6 +98,10 @@ class HTTPProtocol(HttpToolsProtocol):
         _loop: The event loop, for uvicorn.
     """
 
+    parser: Any  # httptools has no types
+    app: Any
+    cycle: Any  # the last request: uvicorn's, or a ``Turn``
+
     def __init__(
         self,
         config: Config,
@@ -101,12 +114,19 @@ class HTTPProtocol(HttpToolsProtocol):
         self.access_log = False
         self._config = cast("ServerConfig", config)
         self._limits = self._config.limits
+        self._lane = self._config.lane
+        self._context: Context
+        self._peer: Peer
         self._task: asyncio.Task[None] | None = None
+        self._answering: RequestResponseCycle | Turn | None = None
         self._line = _Line(self)
         self._outflow: Outflow
         self._phase: Literal["idle", "head", "body"] = "idle"
         self._due = math.inf  # when the phase must be over, in the loop's time
         self._hosts = 0
+        # Headers that come in one piece of at most so many bytes are not too large; adding them up costs 1 us.
+        self._harmless = self._limits.max_header_bytes - self._limits.max_headers
+        self._at_once = False
         self._body_bytes = 0
         self._progress = False  # whether the parser has told us something about what came in
         self._held_back = 0  # bytes since it last did
@@ -122,7 +142,9 @@ class HTTPProtocol(HttpToolsProtocol):
         """Counts the connection, and turns it away if there are too many."""
         super().connection_made(transport)
         # Says to the front that streams need not watch for the end of the connection themselves, and who is there.
-        self._extensions: dict[str, Any] = {CANCELS: {}, PEER: peer_at(transport, self.client)}
+        self._peer = peer_at(transport, self.client)
+        self._extensions: dict[str, Any] = {CANCELS: {}, PEER: self._peer}
+        self._context = copy_context()
         self._outflow = Outflow(transport, self._limits.send_seconds)
         self._due = self.loop.time() + self._limits.header_seconds
         self._stopping = self._config.stopping
@@ -137,6 +159,9 @@ class HTTPProtocol(HttpToolsProtocol):
         self._due = math.inf
         self._closing = self._deaf = True
         self.pipeline.clear()
+        if self._answering is not None:  # uvicorn has told the last request, which may be one that waits behind this
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
@@ -150,8 +175,7 @@ class HTTPProtocol(HttpToolsProtocol):
     @property
     def _unanswered(self) -> bool:
         """Whether the last request still needs an answer."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete
 
     def shutdown(self) -> None:
         """Closes the connection if it is idle, else after the answers that are due, which say so."""
@@ -205,6 +229,7 @@ class HTTPProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         self._progress = False
+        self._at_once = self._phase != "head" and len(data) <= self._harmless
         try:
             self._feed(data)
             if self._phase != "idle" and not self._deaf:
@@ -217,18 +242,18 @@ class HTTPProtocol(HttpToolsProtocol):
             self._refuse(cause.error if isinstance(cause, _Refused) else unreadable)
 
     def _feed(self, data: bytes) -> None:
-        left = memoryview(data)
+        left: bytes | memoryview = data
         while left:
             try:
-                self._parser().feed_data(left)
+                self.parser.feed_data(left)
             except httptools.HttpParserUpgrade as upgrade:
-                left = left[int(upgrade.args[0]) :]
+                left = memoryview(left)[int(upgrade.args[0]) :]
                 if self._declined:
                     self._declined = False
                     head = self._head_without_offer()
                     self.parser = httptools.HttpRequestParser(self)  # the old one may take this for the last request
-                    self._parser().set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-                    self._parser().feed_data(head)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+                    self.parser.feed_data(head)
                 else:
                     self._deaf = True
                     self.handle_websocket_upgrade()
@@ -240,16 +265,16 @@ class HTTPProtocol(HttpToolsProtocol):
                 return
 
     def _head_without_offer(self) -> bytes:
-        version = self._parser().get_http_version().encode("ascii")
-        url: bytes = cast("Any", self).url  # the type checkers disagree on whether it is known
-        lines = [b"%s %s HTTP/%s" % (self._parser().get_method(), url, version)]
+        version = self.parser.get_http_version().encode("ascii")
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join((*lines, b"", b""))
 
     def on_message_begin(self) -> None:
         """Begins a request."""
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._phase = "head"
         self._progress = True
         self._hosts = self._body_bytes = 0
@@ -265,6 +290,11 @@ class HTTPProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header or a trailer."""
         name = name.lower()
+        if name in _LOOKED_AT:
+            self._look_at(name, value)
+        self.headers.append((name, value))
+
+    def _look_at(self, name: bytes, value: bytes) -> None:
         if name == b"host":
             self._hosts += 1
             if not _HOST.fullmatch(value):
@@ -273,31 +303,66 @@ class HTTPProtocol(HttpToolsProtocol):
             raise _bad("the only Transfer-Encoding that is read here is chunked")
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
-        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Begins to answer the request, or queues it behind earlier ones."""
-        self._check_line()
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self._check_line(method, version)
         self._check_headers()
-        if self._parser().should_upgrade():
+        turn: Turn | None = None
+        if self.parser.should_upgrade():
             self._declined = not self._should_upgrade()
             if self._declined:
                 return
             if any(name in _OF_BODIES and value != b"0" for name, value in self.headers):
                 raise _Refused(BadRequest("the handshake of a WebSocket has no body", reason="BAD_HANDSHAKE"))
+        elif self._lane is not None:
+            turn = self._lane.enter(method, self.url, self.headers, self._peer)
         before = self.cycle
-        super().on_headers_complete()
+        if turn is None:
+            self._pass_on()
+        else:
+            turn.keep_alive = version != "1.0" and self.parser.should_keep_alive()
+            turn.expects = self.expect_100_continue
+            self._queue(turn)
         self._phase = "body"
         self._due = self.loop.time() + self._limits.body_seconds
         if self.cycle is not before:
             self.headers = []  # for trailers: the request has the list with its headers
-            self.cycle.transport = self._line  # type: ignore[assignment]  # as much of one as it uses
             if self._stopping:
                 self.cycle.keep_alive = False
 
+    def _pass_on(self) -> None:
+        """Begins to answer the request by ASGI, or queues it."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the scope
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        scope: dict[str, Any] = cast("dict[str, Any]", self.scope)
+        scope["headers"], scope["extensions"] = headers, self._extensions
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.transport = self._line  # as much of one as it uses
+
+    def _queue(self, turn: Turn) -> None:
+        """Begins to answer the request by the lane, or queues it."""
+        unanswered = self._unanswered
+        self.cycle = turn
+        if unanswered:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(turn, self.app)
+
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
-        super().on_body(body)
+        turn = self.cycle
+        if not isinstance(turn, Turn):
+            super().on_body(body)
+        elif not turn.response_complete:
+            turn.add(body)
+            if turn.size > HIGH_WATER_LIMIT and self.pipeline:  # it is not its turn yet
+                self.flow.pause_reading()
         self._progress = True
         limits = self._limits
         self._due = min(self.loop.time() + limits.body_seconds, self._due + len(body) / limits.body_rate)
@@ -309,7 +374,12 @@ class HTTPProtocol(HttpToolsProtocol):
         """Ends a request."""
         if self._declined:
             return
-        super().on_message_complete()
+        turn = self.cycle
+        if isinstance(turn, Turn):
+            turn.more_body = False
+            turn.set()
+        else:
+            super().on_message_complete()
         self._phase = "idle"
         if not self.pipeline:
             # The last part of a large body has paused it, and a paused connection does not notice that it is lost.
@@ -326,10 +396,9 @@ class HTTPProtocol(HttpToolsProtocol):
         if self._held_back > most:
             raise _Refused(self._headers_too_large())
 
-    def _check_line(self) -> None:
-        if self._parser().get_method() == b"CONNECT":
+    def _check_line(self, method: bytes, version: str) -> None:
+        if method == b"CONNECT":
             raise _bad("this is no proxy")
-        version = self._parser().get_http_version()
         if version not in ("1.1", "1.0"):
             raise _bad("this is no HTTP/1.1 request")
         if self._hosts > 1 or (self._hosts == 0 and version == "1.1"):
@@ -346,11 +415,11 @@ class HTTPProtocol(HttpToolsProtocol):
             most = f"the request has more than {limits.max_headers} headers"
             raise _Refused(ClientError(most, code=431, reason="TOO_MANY_HEADERS"))
         # With the colon, the space and the line's end, as they stand on the wire.
-        if sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) > limits.max_header_bytes:
+        if (
+            not self._at_once
+            and sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) > limits.max_header_bytes
+        ):
             raise _Refused(self._headers_too_large())
-
-    def _parser(self) -> Any:
-        return self.parser  # httptools has no types, and uvicorn says so in two ways
 
     def _headers_too_large(self) -> Error:
         most = self._limits.max_header_bytes
@@ -358,7 +427,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _should_upgrade(self) -> bool:
         """Tells whether the request under way opens a WebSocket; what is no proper handshake is a plain request."""
-        if self._parser().get_method() != b"GET" or self._unanswered:
+        if self.parser.get_method() != b"GET" or self._unanswered:
             return False
         if (b"sec-websocket-version", b"13") not in self.headers or not super()._should_upgrade():
             return False
@@ -366,10 +435,45 @@ class HTTPProtocol(HttpToolsProtocol):
 
     # What goes out
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._task = self.loop.create_task(self._run(cycle, app))
+    def _start_asgi_task(self, cycle: RequestResponseCycle | Turn, app: ASGI3Application) -> None:
+        self._answering = cycle
+        work = self._take(cycle) if isinstance(cycle, Turn) else self._run(cycle, app)
+        self._task = self.loop.create_task(work)
         self._task.add_done_callback(self.tasks.discard)
         self.tasks.add(self._task)
+
+    async def _take(self, turn: Turn) -> None:
+        """Answers one request by the lane."""
+        lane = cast("Lane", self._lane)
+        data = b""
+        try:
+            response = await lane.answer(turn, self._go_on)
+            if self.flow.write_paused:
+                await self.flow.drain()
+            if response is not None:
+                data = lane.write(turn, response, self.server_state.default_headers)
+        except asyncio.CancelledError:
+            pass  # time to stop is up, and the client takes nothing
+        except Exception:
+            logger.exception("a request failed outside of any call")
+        if turn.disconnected or self._closing:
+            return
+        if not data:
+            self._answer(InternalServer("internal error", reason="UNKNOWN"))
+            return
+        self._outflow.written += len(data)
+        self.transport.write(data)
+        turn.response_started = turn.response_complete = True
+        if not turn.keep_alive:
+            self.hang_up()
+        self.on_response_complete()
+
+    def _go_on(self, turn: Turn) -> None:
+        """Makes a client send the body of its request."""
+        if turn.expects:
+            turn.expects = False
+            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.flow.resume_reading()
 
     async def _run(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Answers one request; whatever ends it, nothing is left to uvicorn's own 500 and traceback."""
@@ -395,7 +499,7 @@ class HTTPProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._context.run(self._start_asgi_task, *self.pipeline.pop())
         elif self._last_words:
             self.transport.write(self._last_words)
             self.hang_up(linger=True)
@@ -443,8 +547,10 @@ class _Line:
         self._protocol = protocol
 
     def write(self, data: bytes) -> None:
-        self._protocol._outflow.written += len(data)
-        self._protocol.transport.write(data)
+        transport = self._protocol.transport
+        if not transport.is_closing():  # uvloop takes offence at who writes on
+            self._protocol._outflow.written += len(data)
+            transport.write(data)
 
     def is_closing(self) -> bool:
         return self._protocol.transport.is_closing()

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import uvicorn
 
@@ -21,11 +21,12 @@ from kratos.transport.development import in_development
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.accept import accept
 from kratos.transport.http.asgi import ASGIFront
-from kratos.transport.http.cors import CORS
+from kratos.transport.http.cors import CORS, Policy
 from kratos.transport.http.crossorigin import CrossOrigin
 from kratos.transport.http.edge import Edge
 from kratos.transport.http.extra import Extra, offered
 from kratos.transport.http.format import Format, wrapping
+from kratos.transport.http.lane import Lane
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.mounts import ASGI, Lifespans, Mount
 from kratos.transport.http.own import DOCS_PATH, OwnPages
@@ -39,6 +40,9 @@ from kratos.transport.tls import TLS, Renewal
 
 __all__ = ["HTTPServer"]
 
+
+Engine: TypeAlias = Literal["fast", "asgi"]
+"""How unary calls get to their handler."""
 
 PING_SECONDS: Final = 20.0
 """How often WebSockets are pinged."""
@@ -70,10 +74,12 @@ class HTTPServer(Addressed):
             Unix socket.
         tls: Its certificate, and whom clients must be vouched for by. A certificate that is renewed in its files is
             taken within a second or two; what else changes there needs a new start.
+        engine: How unary calls get to their handler: ``fast`` is straight from the parser, ``asgi`` by the way that all
+            else goes. The answers are the same.
 
     Raises:
-        ValueError: The address is none, ``heartbeat`` is not positive, a proxy is no address, or TLS is wanted on a
-            Unix socket.
+        ValueError: The address is none, ``heartbeat`` is not positive, a proxy is no address, TLS is wanted on a Unix
+            socket, or there is no such engine.
     """
 
     def __init__(
@@ -92,9 +98,12 @@ class HTTPServer(Addressed):
         cors: CORS | None = None,
         proxies: Iterable[str] = (),
         tls: TLS | None = None,
+        engine: Engine = "fast",
     ) -> None:
         if heartbeat <= 0:
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
+        if engine not in get_args(Engine):
+            raise ValueError(f"engine is {engine!r}: it must be one of {', '.join(get_args(Engine))}")
         super().__init__("127.0.0.1:0" if address is None else address)
         self._listens = address is not None
         if tls is not None and self._address.path:
@@ -115,7 +124,9 @@ class HTTPServer(Addressed):
         self._own = OwnPages()
         self._served: tuple[Service, ...] = ()
         self._info = AppInfo()
+        self._engine: Engine = engine
         self._app: ASGI | None = None
+        self._lane: Lane | None = None
         self._edge: Edge | None = None
         self._dispatcher: Dispatcher | None = None
         self._server: _Uvicorn | None = None
@@ -152,6 +163,9 @@ class HTTPServer(Addressed):
         self._app = front if self._cors is None else CrossOrigin(front, self._cors, front.methods)
         if self._proxies:
             self._app = Forwarded(self._app, self._proxies)
+        if self._engine == "fast":
+            policy = None if self._cors is None else Policy(self._cors)
+            self._lane = Lane(edge, max_body=self._limits.max_body, proxies=self._proxies, policy=policy)
 
     @property
     def asgi(self) -> ASGI:
@@ -213,9 +227,10 @@ class HTTPServer(Addressed):
 
     @property
     def summary(self) -> str:
-        """The time limit and the page to try calls on, for the banner."""
+        """The time limit, the engine and the page to try calls on, for the banner."""
         limit = "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
-        return f"{limit}, docs at {DOCS_PATH}" if DOCS_PATH in self._own.paths else limit
+        said = f"{limit}, {self._engine} engine" if self._listens else limit
+        return f"{said}, docs at {DOCS_PATH}" if DOCS_PATH in self._own.paths else said
 
     async def start(self) -> None:
         """Listens; returns as soon as connections are accepted.
@@ -250,6 +265,7 @@ class HTTPServer(Addressed):
             server_header=False,
         )
         config.limits = self._limits
+        config.lane = self._lane
         config.load()
         self._server = _Uvicorn(config)
         self._server.lifespan = config.lifespan_class(config)

@@ -9,6 +9,7 @@ What differs from uvicorn's own protocol:
 * When the server begins to stop, calls go on until they are done or their time is up.
 * Who takes nothing of what it is sent is not read from, and disconnected after a while: pings are answered too.
 * The pieces of a message become one buffer as they come: a list of single bytes takes fifty times their room.
+* Frames that come before the handshake is answered wait for it; their answers would come before it otherwise.
 * A text that is not UTF-8 ends the connection, and leaves no traceback.
 * A connection that is refused or broken off is read for some seconds more, so that the client sees why.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -65,6 +66,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._patience = cast("ServerConfig", config).limits.send_seconds
         self._outlet: Outlet
         self._pieces = bytearray()
+        self._early = bytearray()
 
     @property
     def busy(self) -> bool:
@@ -110,6 +112,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Feeds the parser, and refuses what is no handshake."""
         if self._deaf:
             return
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early += data
+            self.transport.pause_reading()
+            return
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_complete = True
@@ -123,6 +129,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.disconnected = True  # what the handler still sends fails as if the client had left
         self._linger()
         self._cancel()
+
+    def handle_ping(self) -> None:
+        """Answers a ping."""
+        if not self._deaf:
+            super().handle_ping()
+
+    def handle_close(self, event: Frame) -> None:
+        """Ends the connection as the client does."""
+        if not self._deaf:
+            super().handle_close(event)
 
     def handle_cont(self, event: Frame) -> None:
         """Adds a piece to the message."""
@@ -148,6 +164,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused and size <= _SMALL and self.queue.qsize() < _AHEAD:
             self.read_paused = False
             self.transport.resume_reading()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Sends an event of the call; with the handshake answered, reads what came before that."""
+        await super().send(message)
+        if self._early and message["type"] == "websocket.accept":
+            early, self._early = bytes(self._early), bytearray()
+            self.transport.resume_reading()
+            self.data_received(early)
 
     async def run_asgi(self) -> None:
         """Runs the call."""

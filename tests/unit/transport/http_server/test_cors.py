@@ -14,6 +14,8 @@ from websockets.exceptions import InvalidStatus
 
 from kratos.transport.http import CORS, Limits
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 SHOP = "https://shop.example"
 OURS = CORS(origins=[SHOP], expose=["x-room"], credentials=True)
 

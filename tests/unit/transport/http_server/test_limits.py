@@ -11,6 +11,8 @@ from unit.transport.http_server.support import Raw, Running, running, until
 
 from kratos.transport.http.limits import Limits
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 HEAD = "GET /echo/a HTTP/1.1\r\nHost: x\r\n"
 
 

@@ -22,6 +22,8 @@ from kratos.call import Call
 from kratos.codec import DEFAULT_CODECS, CodecSet, FormCodec, MultipartCodec
 from kratos.transport.http import HTTPServer, Limits
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 CURL = shutil.which("curl")
 FORMS = DEFAULT_CODECS.with_(FormCodec(), MultipartCodec())
 PNG = b"\x89PNG\r\n\x1a\n\x00"

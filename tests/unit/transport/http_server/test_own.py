@@ -10,6 +10,8 @@ from kratos.call import AppInfo
 from kratos.codec import JsonOptions
 from kratos.transport.http import Envelope, Format, HTTPServer
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 
 async def test_health_and_readiness() -> None:
     """Alive is one thing, ready another."""
@@ -22,22 +24,22 @@ async def test_health_and_readiness() -> None:
         assert (await server.ask("/healthz", "POST", b"")).status == 404
 
 
-async def test_no_document_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_document_in_production(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     """What can be called is nobody's business, unless somebody works on it."""
     for value in ("", "production"):
         monkeypatch.setenv("KRATOS_ENV", value)
         async with running() as server:
             for path in ("/docs", "/openapi.json", "/docs/start.js"):
                 assert (await server.ask(path)).status == 404
-            assert server.server.summary == "calls up to 10 s"
+            assert server.server.summary == f"calls up to 10 s, {engine} engine"
 
 
-async def test_document_and_page_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_document_and_page_in_development(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     """The document is valid and knows the server's format; the page and its files are there; raw routes are not."""
     monkeypatch.setenv("KRATOS_ENV", "development")
     wrapped_format = Format(json=JsonOptions(names="proto"), envelope=Envelope(data="result"))
     async with running(format=wrapped_format) as server:
-        assert server.server.summary == "calls up to 10 s, docs at /docs"
+        assert server.server.summary == f"calls up to 10 s, {engine} engine, docs at /docs"
         found = (await server.ask("/openapi.json")).json
         validate(found)
         assert found["info"]["title"] == "streams"

@@ -10,6 +10,8 @@ from kratos.call import Peer
 from kratos.transport.http import HTTPServer
 from kratos.transport.http.peers import peer_of
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 FORWARDED = {"x_forwarded_for": "1.2.3.4, 203.0.113.9, 10.0.0.3"}
 
 

@@ -16,6 +16,8 @@ from kratos.middleware import access_log
 from kratos.transport.http import HTTPServer, handle, request_of
 from kratos.wire.google.api.httpbody_pb import HttpBody
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 
 async def hook(request: HttpBody, call: Call) -> HttpBody:
     """Says what it was asked."""

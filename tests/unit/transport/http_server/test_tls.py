@@ -38,6 +38,7 @@ async def ends(raw: Raw) -> bool:
         return True
 
 
+@pytest.mark.usefixtures("engine")
 async def test_answers(made: Certificates) -> None:
     """Requests and WebSockets, by HTTP/1.1; the endpoint says how to come; no certificate is asked for."""
     trusting = made.trusting()
@@ -67,6 +68,7 @@ async def test_a_large_body_and_a_stream(made: Certificates) -> None:
         assert answer.body.count(b"event: message") == 100
 
 
+@pytest.mark.usefixtures("engine")
 async def test_who_is_there(made: Certificates) -> None:
     """With mutual TLS a call knows whose certificate it was, on requests and on WebSockets."""
     client = made.issue("client", "orders.shop", "10.0.0.7", common_name="orders")
@@ -80,6 +82,7 @@ async def test_who_is_there(made: Certificates) -> None:
         assert known == [Certificate("orders", ("orders.shop", "10.0.0.7"))] * 2
 
 
+@pytest.mark.usefixtures("engine")
 async def test_a_proxy_lends_its_certificate_to_nobody(made: Certificates) -> None:
     """Whoever came by a proxy has not shown the certificate that the proxy has shown."""
     tls = made.trusting(made.issue("proxy"))
@@ -182,6 +185,7 @@ async def test_slow_clients(made: Certificates) -> None:
         await until(lambda: not it.server._server.server_state.connections, 10)  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("engine")
 async def test_limits_on_bytes(made: Certificates) -> None:
     """Sizes and numbers are limited as without TLS."""
     async with running(tls=made.issue("server"), limits=Limits(max_headers=5, max_body=10, max_connections=1)) as it:
@@ -198,6 +202,7 @@ async def test_limits_on_bytes(made: Certificates) -> None:
         assert (await it.ask("/echo/a", tls=tls, **many)).status == 431
 
 
+@pytest.mark.usefixtures("engine")
 async def test_stop(made: Certificates) -> None:
     """Idle connections end with the server; a handshake that comes too late finds nobody."""
     async with running(tls=made.issue("server")) as it:

@@ -19,6 +19,8 @@ from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http import HTTPServer
 from kratos.transport.http.edge import Edge
 
+pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the same answers
+
 
 @pytest.mark.parametrize(
     ("field", "body", "reply"),
