@@ -271,3 +271,21 @@ async def test_a_failure_that_has_headers(serve: Any, engine: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as failure:
         await served.stub("Echo")(b"")
     assert dict(failure.value.trailing_metadata() or ())["retry-after"] == "3"
+
+
+def test_an_event_loop_that_has_ended(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose event loop ended without stop() lets its clients and its thread go."""
+
+    async def nothing(path: str) -> None:
+        """No grpcio behind it, which complains of such an end."""
+
+    server: Any = GRPCServer("127.0.0.1:0", engine=engine)  # type: ignore[arg-type]
+    server.mount([Kinds()], [], AppInfo())
+    monkeypatch.setattr(server._engine._behind, "start_behind", nothing)
+    asyncio.run(server.start())
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as failure:
+        channel.unary_unary(PREFIX + "Echo")(b"", timeout=20)
+    assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
+    thread = server._engine._running._thread
+    thread.join(20)
+    assert not thread.is_alive()
