@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from contextvars import Context
 from types import TracebackType
 from typing import Self
 
@@ -150,7 +151,11 @@ class Deadlines:
         if self._sweeper is not loop:
             self._sweeper = loop
             self._swept = int(loop.time() / SWEEP_SECONDS)
-            loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._come_back(loop)
+
+    def _come_back(self, loop: asyncio.AbstractEventLoop) -> None:
+        # In nobody's context: that of the call that began it would live, call and all, as long as sweeps go on.
+        loop.call_later(SWEEP_SECONDS, self._sweep, context=Context())
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -165,7 +170,7 @@ class Deadlines:
             for watch in list(self._others.pop(sweep, ())):
                 watch.expire()
         if self._usual or any(self._others.values()):
-            loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._come_back(loop)
         else:
             self._others.clear()
             self._sweeper = None
