@@ -74,13 +74,6 @@ class GrpcioEngine:
         self._server = server
         return address if address.path else Address(address.host, port)
 
-    async def start_behind(self, path: str) -> None:
-        """Listens on a Unix socket, for an engine that hands on what it does not serve itself."""
-        server = new_server(self._handlers.methods, refuse, self._options)
-        server.add_insecure_port(f"unix:{path}")
-        await server.start()
-        self._server = server
-
     async def stop(self, timeout: float | None) -> None:
         """Ends what is under way; see ``Engine.stop``."""
         server, self._server = self._server, None

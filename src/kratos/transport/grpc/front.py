@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kratos.call import Call
-from kratos.errors import ClientClosed, ClientError, Error, ServiceUnavailable
+from kratos.errors import ClientClosed, ClientError, Error
 from kratos.handler import conceal
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.backlog import Backlog, Outflow
 from kratos.transport.grpc.engine import CLEANUP_SECONDS
-from kratos.transport.grpc.handlers import CANCEL_SECONDS, CODEC, encode, failed
+from kratos.transport.grpc.handlers import CANCEL_SECONDS, CODEC, encode, encoded, failed, stopping
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.nativelib import Details, Event, Front, Native
 
@@ -56,7 +56,7 @@ class Calls:
             if kind != self._native.EVENT_CALL or payload is None or details is None:
                 self._leave(call_id)
             elif self._stopping:
-                self._front.fail(call_id, *failed(_stopping()))
+                self._front.fail(call_id, *failed(stopping()))
             else:
                 work = self._serve(call_id, self._endpoints[method], payload, details)
                 self._running[call_id] = create_task(work)
@@ -129,12 +129,14 @@ class Calls:
             if outlet is not None:
                 outlet.close()
             else:
-                self._front.respond(call_id, _encoded(reply, call), _headers(call), _trailers(call))
+                data = encoded(reply, call)
+                said = call.reply
+                self._front.respond(call_id, data, _sent(said.header_pairs()), _sent(said.trailer_pairs()))
         except Error as error:
             self._fail(call_id, error, call, outlet)
         except asyncio.CancelledError:
             if call_id in self._running:  # it is we who end it
-                self._fail(call_id, _stopping(), call, outlet)
+                self._fail(call_id, stopping(), call, outlet)
         except Exception as failure:  # a mistake of ours, and no reason to let the client wait
             self._fail(call_id, conceal(failure, call), call, outlet)
         finally:
@@ -199,32 +201,16 @@ class _Outlet:
         """Sends the headers, the first time it is called."""
         if not self._opened:
             self._opened = True
-            headers = _headers(self.call)
+            headers = _sent(self.call.reply.header_pairs())
             if headers:
                 self._front.stream_send_initial_metadata(self._call_id, headers)
 
     def close(self) -> None:
         """Ends the stream well."""
         self.open()
-        self._front.stream_end(self._call_id, _trailers(self.call))
+        self._front.stream_end(self._call_id, _sent(self.call.reply.trailer_pairs()))
 
 
-def _encoded(reply: Any, call: Call) -> bytes:
-    try:
-        return encode(reply, call.operation)
-    except Exception as failure:
-        raise conceal(failure, call) from failure
-
-
-def _headers(call: Call) -> Sequence[Pair] | None:
-    pairs = call.reply.header_pairs()
+def _sent(pairs: Sequence[tuple[str, str]]) -> Sequence[Pair] | None:
+    """Returns headers or trailers as the front takes them; None for none."""
     return to_grpc(pairs) if pairs else None
-
-
-def _trailers(call: Call) -> Sequence[Pair] | None:
-    pairs = call.reply.trailer_pairs()
-    return to_grpc(pairs) if pairs else None
-
-
-def _stopping() -> Error:
-    return ServiceUnavailable("the server is stopping", reason="SERVER_STOPPING")

@@ -20,7 +20,7 @@ from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, status_text, to_status
 
-__all__ = ["CODEC", "Handlers", "encode", "failed", "refuse"]
+__all__ = ["CODEC", "Handlers", "encode", "encoded", "failed", "refuse", "stopping"]
 
 CODEC: Final = ProtoCodec()
 """How messages are written on the wire."""
@@ -92,13 +92,13 @@ class Handlers:
             try:
                 request = _request(incoming, context, call)
                 reply = await self._dispatcher.dispatch(endpoint, request, call)
-                data = None if endpoint.operation.server_streams else _encoded(reply, call)
+                data = None if endpoint.operation.server_streams else encoded(reply, call)
             except Error as error:
                 await outlet.fail(error, call)
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
-                await outlet.fail(ServiceUnavailable("the server is stopping", reason="SERVER_STOPPING"), call)
+                await outlet.fail(stopping(), call)
             await outlet.open()
             outlet.close()
         except grpc.aio.AbortError:
@@ -179,6 +179,11 @@ async def refuse(context: _Context) -> NoReturn:
     await context.abort(CODES[code], text, tuple(trailers))
 
 
+def stopping() -> Error:
+    """Returns the error of a call that the server has no time left to finish, or to begin."""
+    return ServiceUnavailable("the server is stopping", reason="SERVER_STOPPING")
+
+
 def failed(error: Error, call: Call | None = None) -> tuple[int, str, list[Pair]]:
     """Returns how a call ends with an error: the code, the message and the trailers.
 
@@ -246,7 +251,12 @@ def _peer(context: _Context) -> Peer:
         return UNKNOWN_PEER
 
 
-def _encoded(reply: Any, call: Call) -> bytes:
+def encoded(reply: Any, call: Call) -> bytes:
+    """Returns the reply of a call as bytes.
+
+    Raises:
+        Error: It cannot be written; what a client may know of that.
+    """
     try:
         return encode(reply, call.operation)
     except Exception as failure:

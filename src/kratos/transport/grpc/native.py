@@ -74,7 +74,7 @@ class NativeEngine:
         folder = Path(tempfile.mkdtemp(prefix="kratos-"))  # nobody else can look into it
         try:
             behind = str(folder / "grpc.sock")
-            await self._behind.start_behind(behind)
+            await self._behind.start(Address(path=behind))
             front.set_fallback(behind)
             front.start()
             calls = Calls(front, self._native, self._dispatcher, endpoints, self._limits.max_message)

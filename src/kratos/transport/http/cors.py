@@ -98,6 +98,18 @@ class Policy:
             return [vary]
         return [(b"access-control-allow-origin", origin), *self._fixed, *self._exposed, vary]
 
+    def beside(self, theirs: Iterable[Header], origin: bytes | None) -> list[Header]:
+        """Returns what goes on a reply that has headers already; if it speaks for itself that counts alone.
+
+        A browser refuses two answers.
+
+        Args:
+            theirs: The headers of the reply.
+            origin: Where the page comes from.
+        """
+        spoken = any(name.lower() == b"access-control-allow-origin" for name, _ in theirs)
+        return [] if spoken else self.reply(origin)
+
     def preflight(self, origin: bytes, wanted: bytes, methods: Iterable[str]) -> list[Header]:
         """Returns the headers of the answer to a browser's question (``OPTIONS`` with an origin and a method).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from kratos.transport.http.cors import CORS, Policy
+from kratos.transport.http.cors import Policy
 
 __all__ = ["ORIGIN_ALLOWED", "CrossOrigin"]
 
@@ -24,13 +24,13 @@ class CrossOrigin:
 
     Args:
         app: What answers.
-        cors: The rules.
+        policy: The rules.
         methods: Returns the methods that a path answers, ``*`` being all, and none for a path that is not there.
     """
 
-    def __init__(self, app: App, cors: CORS, methods: Callable[[Scope], Sequence[str]]) -> None:
+    def __init__(self, app: App, policy: Policy, methods: Callable[[Scope], Sequence[str]]) -> None:
         self._app = app
-        self._policy = Policy(cors)
+        self._policy = policy
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
@@ -45,14 +45,11 @@ class CrossOrigin:
                 return
         if scope["type"] == "websocket" and origin is not None and self._policy.allows(origin):
             scope = {**scope, "extensions": {**scope.get("extensions", {}), ORIGIN_ALLOWED: {}}}
-        ours = self._policy.reply(origin)
 
         async def tell(event: MutableMapping[str, Any]) -> None:
             if event["type"] in _HEADS:
                 theirs = list(event.get("headers", ()))
-                # What the application says itself counts: a browser refuses two answers.
-                if not any(name.lower() == b"access-control-allow-origin" for name, _ in theirs):
-                    event = {**event, "headers": theirs + ours}
+                event = {**event, "headers": theirs + self._policy.beside(theirs, origin)}
             await send(event)
 
         await self._app(scope, receive, tell)

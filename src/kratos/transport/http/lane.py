@@ -187,16 +187,11 @@ class Lane:
         if status not in BODILESS:
             parts.append(b"content-length: %d\r\n" % len(body))
         if self._policy is not None:
-            parts += [b"%b: %b\r\n" % header for header in self._permission(self._policy, turn, response)]
+            origin = dict(turn.request.headers).get(b"origin")
+            parts += [b"%b: %b\r\n" % header for header in self._policy.beside(response.headers, origin)]
         if not turn.keep_alive and CLOSE not in response.headers:
             parts.append(b"connection: close\r\n")
         parts.append(b"\r\n")
         if turn.request.method != "HEAD":
             parts.append(body)
         return b"".join(parts)
-
-    @staticmethod
-    def _permission(policy: Policy, turn: Turn, response: Response) -> list[Header]:
-        if any(name == b"access-control-allow-origin" for name, _ in response.headers):
-            return []
-        return policy.reply(dict(turn.request.headers).get(b"origin"))

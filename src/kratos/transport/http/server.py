@@ -160,11 +160,11 @@ class HTTPServer(Addressed):
             heartbeat=self._heartbeat,
             own=self._own,
         )
-        self._app = front if self._cors is None else CrossOrigin(front, self._cors, front.methods)
+        policy = None if self._cors is None else Policy(self._cors)
+        self._app = front if policy is None else CrossOrigin(front, policy, front.methods)
         if self._proxies:
             self._app = Forwarded(self._app, self._proxies)
         if self._engine == "fast":
-            policy = None if self._cors is None else Policy(self._cors)
             self._lane = Lane(edge, max_body=self._limits.max_body, proxies=self._proxies, policy=policy)
 
     @property

@@ -281,7 +281,7 @@ def test_an_event_loop_that_has_ended(engine: str, monkeypatch: pytest.MonkeyPat
 
     server: Any = GRPCServer("127.0.0.1:0", engine=engine)  # type: ignore[arg-type]
     server.mount([Kinds()], [], AppInfo())
-    monkeypatch.setattr(server._engine._behind, "start_behind", nothing)
+    monkeypatch.setattr(server._engine._behind, "start", nothing)
     asyncio.run(server.start())
     with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as failure:
         channel.unary_unary(PREFIX + "Echo")(b"", timeout=20)
