@@ -22,6 +22,9 @@ BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """What aiohttp raises when an exchange fails; ``broken`` puts it into words."""
 
 _JSON: Final = JsonCodec()
+_UNSAID: Final = (aiohttp.ServerDisconnectedError, OSError)
+"""How a connection ends whose server refuses our certificate: with TLS 1.3 the handshake is over by then for us, and
+a reset may overtake the alert that says why."""
 _ADVICE: Final = {
     18: "trust it by TLS(ca=...)",  # signed by itself
     19: "trust it by TLS(ca=...)",  # an authority signed by itself
@@ -89,7 +92,7 @@ def broken(failure: Exception, call: Call, peer: str, *, tls: bool = False) -> E
         return ServiceUnavailable(f"cannot connect to {peer}: {_words(failure)}", reason="CONNECTION_FAILED")
     if isinstance(failure, aiohttp.ClientResponseError):
         return ServerError(f"{peer} does not answer in HTTP: {failure.message}", code=502, reason="BAD_REPLY")
-    missing = tls and isinstance(failure, aiohttp.ServerDisconnectedError)
+    missing = tls and isinstance(failure, _UNSAID)
     return lost(peer, _words(failure) + ("; does it want a certificate of ours, or another one?" if missing else ""))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,21 @@ async def test_who_does_not_speak_tls(made: Certificates) -> None:
         for tls in (TLS(ca=made.ca), stranger):
             said = await failure(HTTPClient(f"https://localhost:{it.port}", tls=tls), "CONNECTION_LOST")
             assert "does it want a certificate of ours, or another one?" in said
+
+
+async def test_a_reset_after_the_handshake(made: Certificates) -> None:
+    """A server that refuses may leave nothing but a reset behind: the alert that says why is lost on the way."""
+
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    tls = made.issue("server").server_context()
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=tls) as server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        said = await failure(HTTPClient(url, tls=TLS(ca=made.ca)), "CONNECTION_LOST")
+        assert "does it want a certificate of ours, or another one?" in said
 
 
 def test_contradictions(made: Certificates) -> None:
