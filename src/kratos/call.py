@@ -343,10 +343,10 @@ class Call:
                 reply = await reply
         await self._sink(reply)
 
-    def timed_by(self, timer: Timer) -> None:
-        """Names the timer that ``shorten`` must tell, in the running event loop; for what enforces deadlines."""
+    def timed_by(self, timer: Timer, loop: asyncio.AbstractEventLoop) -> None:
+        """Names the timer that ``shorten`` must tell, and the event loop it is in; for what enforces deadlines."""
         self._timer = timer
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
 
     def untimed(self) -> None:
         """Lets go of the timer, whose time is over.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Self, TypeAlias, cast
 
 __all__ = ["Metadata", "Pairs", "decode_binary", "encode_binary"]
@@ -86,18 +87,9 @@ class Metadata:
             return [raw_value.decode("latin-1") for raw_name, raw_value in self._raw if raw_name == wanted]
         return [value for name, value in self._pairs if name == key]
 
-    def items(self, prefix: str = "") -> list[tuple[str, str]]:
-        """Returns every pair in order; a key stands once for each of its values.
-
-        Args:
-            prefix: In lower case: only pairs whose key starts with it.
-        """
-        if not prefix:
-            return list(self._all())
-        if self._raw is not None:  # what is not asked for stays bytes
-            head = prefix.encode("latin-1", "replace")
-            return [(n.decode("latin-1"), value.decode("latin-1")) for n, value in self._raw if n.startswith(head)]
-        return [pair for pair in self._pairs if pair[0].startswith(prefix)]
+    def items(self) -> list[tuple[str, str]]:
+        """Returns every pair in order; a key stands once for each of its values."""
+        return list(self._all())
 
     def keys(self) -> list[str]:
         """Returns each key once, in the order of first appearance."""
@@ -106,10 +98,16 @@ class Metadata:
     def with_prefix(self, *prefixes: str) -> Metadata:
         """Returns the pairs whose key starts with one of the lower-case ``prefixes``."""
         if self._raw is not None:
-            heads = tuple(prefix.encode("latin-1", "replace") for prefix in prefixes)
-            found = [pair for pair in self._raw if pair[0].startswith(heads)]
-            return Metadata.from_wire([(name.decode("latin-1"), value.decode("latin-1")) for name, value in found])
+            return Metadata.from_raw(self.raw(*prefixes))
         return Metadata.from_wire([pair for pair in self._pairs if pair[0].startswith(prefixes)])
+
+    def raw(self, *prefixes: str) -> list[tuple[bytes, bytes]]:
+        """Returns the same pairs as bytes, as they came; for what looks at every call and should decode little."""
+        heads = _heads(prefixes)
+        if self._raw is not None:
+            return [pair for pair in self._raw if pair[0].startswith(heads)]
+        found = [pair for pair in self._pairs if pair[0].startswith(prefixes)]
+        return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in found]
 
     def add(self, key: str, value: str) -> None:
         """Appends a value to ``key``.
@@ -203,6 +201,11 @@ def decode_binary(text: str) -> bytes:
         ValueError: The text is not base64.
     """
     return b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+@lru_cache(64)
+def _heads(prefixes: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(prefix.encode("latin-1", "replace") for prefix in prefixes)
 
 
 def _pairs_of(pairs: Pairs) -> Iterable[tuple[str, str]]:

@@ -92,7 +92,7 @@ async def test_deadlines_only_shorten() -> None:
     with FakeClock() as clock:
         timer = Timer()
         it = call()
-        it.timed_by(timer)
+        it.timed_by(timer, asyncio.get_running_loop())
         it.shorten(10, "server")
         it.shorten(20, "client")
         it.shorten(10, "client")

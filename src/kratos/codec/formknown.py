@@ -132,6 +132,10 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+CHECKED: Final[frozenset[WellKnown | None]] = frozenset(("Duration", "FieldMask", "Timestamp"))
+"""The types that not every value of a field makes writable."""
+
+
 def writable(message: Message) -> bool:
     """Tells whether a time, duration or mask that was filled part by part is one; any other message is."""
     if isinstance(message, FieldMask):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
-from kratos.codec.formknown import writable
+from kratos.codec.formknown import CHECKED, writable
 from kratos.codec.formtext import Reader, Writer, key_reader, reader_of, writer_of
 from kratos.codec.jsontext import refusal
 from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, shape
@@ -73,6 +73,7 @@ class Place:
         key: What reads the keys of a map; None if it is none.
         blank: Whether an empty text is a value.
         claims: The oneofs on the way.
+        part: Whether it is a part of a time, duration or mask, which not every value makes one that can be written.
     """
 
     field: Field
@@ -83,6 +84,7 @@ class Place:
     key: Reader | None
     blank: bool
     claims: tuple[_Claim, ...]
+    part: bool
 
     def put(self, message: Message, value: Any) -> None:
         """Fills it; messages on the way are made.
@@ -93,7 +95,7 @@ class Place:
         for field in self.above:
             message = child(message, field)
         assign(message, self.field, value)
-        if not writable(message):
+        if self.part and not writable(message):
             known = shape(type(message)).name.rpartition(".")[2]
             raise ValueError(f"makes no {known} that can be written")
 
@@ -311,6 +313,7 @@ def _place(path: tuple[Field, ...], readers: Readers) -> Place | None:
         claims=tuple(
             ((*spot[:depth], part.oneof), part.number) for depth, part in enumerate(path) if part.oneof is not None
         ),
+        part=field.within in CHECKED,
     )
 
 

@@ -169,9 +169,14 @@ class Field:
         return self.message is not None and shape(self.message).well_known == "Value"
 
     @property
+    def within(self) -> WellKnown | None:
+        """Which well-known type it is a field of, None for an ordinary one."""
+        return _WELL_KNOWN.get(self.handle.parent.type_name)
+
+    @property
     def finite(self) -> bool:
         """JSON has no form for its infinities and NaN: the number of a ``google.protobuf.Value``."""
-        return self.kind == "double" and _WELL_KNOWN.get(self.handle.parent.type_name) == "Value"
+        return self.kind == "double" and self.within == "Value"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,7 +64,8 @@ def clock(at: float) -> str:
 
 def utc(at: float) -> str:
     """Returns a moment in ISO 8601, with microseconds."""
-    return f"{_second(int(at))}.{int(at % 1 * 1e6):06}Z"
+    second = int(at)
+    return f"{_second(second)}.{int((at - second) * 1e6):06}Z"
 
 
 @lru_cache(8)

@@ -119,12 +119,12 @@ class Deadlines:
             call: Gets the usual deadline unless it has an earlier one.
             usual: Whether the usual limit applies; streams have none.
         """
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()  # once: Python 3.11 makes a system call of it
+        task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
         watch = Watch(call, self, task)
-        call.timed_by(watch)
+        call.timed_by(watch, loop)
         if usual and self.seconds is not None:
-            loop = asyncio.get_running_loop()
             deadline = loop.time() + self.seconds
             if call.deadline is None or deadline < call.deadline:
                 call.deadline = watch.deadline = deadline

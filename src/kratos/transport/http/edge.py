@@ -262,7 +262,7 @@ class Edge:
         try:
             reply = await self.dispatcher.dispatch(target.endpoint, message, call)
             content_type, data = replies.write(accepted, reply, self.json)
-            status = _status(call)
+            status = 200 if call.reply.status is None else _status(call.reply.status)
             headers = [self._types.get(content_type) or (b"content-type", content_type.encode("latin-1"))]
             if call.reply.header_pairs():
                 headers += reply_headers(call)
@@ -335,13 +335,12 @@ def _routes(dispatcher: Dispatcher, envelope: Envelope | None) -> Iterable[tuple
             opened.add(http.path)
 
 
-def _status(call: Call) -> int:
+def _status(status: int) -> int:
     """Returns the status that the handler chose.
 
     Raises:
         ValueError: It is none that a reply may have.
     """
-    status = 200 if call.reply.status is None else call.reply.status
     if not 200 <= status <= 599:
         raise ValueError(f"the reply has status {status}: it must be from 200 to 599")
     return status

@@ -111,7 +111,7 @@ class Lane:
     def __init__(self, edge: Edge, *, max_body: int, proxies: Proxies, policy: Policy | None = None) -> None:
         self._edge = edge
         self._max_body = max_body
-        self._proxies = proxies
+        self._proxies = proxies or None
         self._policy = policy
         self._usual: list[Header] = []
         self._first = b""
@@ -129,7 +129,7 @@ class Lane:
             return None
         path, _, query = url.decode().partition("?")
         try:
-            if self._proxies:
+            if self._proxies is not None:
                 peer = forwarded(self._proxies, peer, headers)
             request = Request(method.decode(), path, query, headers, peer)
             match = self._edge.match(request)

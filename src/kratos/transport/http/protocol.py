@@ -40,7 +40,7 @@ from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
-from kratos.transport.http.problem import to_response
+from kratos.transport.http.problem import stopping, to_response
 
 __all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
 
@@ -53,7 +53,17 @@ _READ: Final = 256 * 1024
 _AHEAD: Final = 1000
 """How many requests may wait for the answers to earlier ones: a queued one takes a hundred times its bytes."""
 
-_LOOKED_AT: Final = frozenset((b"expect", b"host", b"transfer-encoding"))
+# Names of headers as clients spell them, in lower case: a look-up is quicker than lower(), and what is always the same
+# object is hashed once. Those that are looked at are not among them.
+_USUAL: Final = {
+    spelt: name
+    for name in (
+        b"accept", b"accept-encoding", b"accept-language", b"authorization", b"cache-control", b"connection",
+        b"content-type", b"cookie", b"origin", b"referer", b"traceparent", b"tracestate",
+        b"user-agent", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"x-request-id",
+    )
+    for spelt in (name, name.title())
+}  # fmt: skip
 _OF_BODIES: Final = frozenset((b"content-length", b"transfer-encoding"))
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*")
@@ -128,6 +138,8 @@ class HTTPProtocol(HttpToolsProtocol):
         self._harmless = self._limits.max_header_bytes - self._limits.max_headers
         self._at_once = False
         self._body_bytes = 0
+        self._announced = 0  # bytes of the body, as its client says
+        self._held: Turn | None = None  # a request whose task begins once its body is there: waiting costs it 5 us
         self._progress = False  # whether the parser has told us something about what came in
         self._held_back = 0  # bytes since it last did
         self._last_words = b""  # the answer to what cannot be read, once earlier requests have been answered
@@ -158,19 +170,32 @@ class HTTPProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._due = math.inf
         self._closing = self._deaf = True
+        self._held = None
         self.pipeline.clear()
         if self._answering is not None:  # uvicorn has told the last request, which may be one that waits behind this
             self._answering.disconnected = True
             self._answering.message_event.set()
-        if self._task is not None and not self._task.cancelling():
+        if self._working:
+            task = cast("asyncio.Task[None]", self._task)
+            self.tasks.add(task)  # what is left of this connection
+            task.add_done_callback(self.tasks.discard)
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Ends the request under way."""
+        if self._held is not None:
+            self._refuse(stopping())
+        elif self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
     @property
     def busy(self) -> bool:
         """Whether a request is being received or answered."""
-        if self._closing:
-            return False
-        return self._phase != "idle" or self._unanswered
+        return self._working or (not self._closing and (self._phase != "idle" or self._unanswered))
+
+    @property
+    def _working(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     @property
     def _unanswered(self) -> bool:
@@ -277,7 +302,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._phase = "head"
         self._progress = True
-        self._hosts = self._body_bytes = 0
+        self._hosts = self._body_bytes = self._announced = 0
         self._due = self.loop.time() + self._limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -289,20 +314,20 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header or a trailer."""
-        name = name.lower()
-        if name in _LOOKED_AT:
-            self._look_at(name, value)
-        self.headers.append((name, value))
+        self.headers.append((_USUAL.get(name) or self._looked_at(name.lower(), value), value))
 
-    def _look_at(self, name: bytes, value: bytes) -> None:
+    def _looked_at(self, name: bytes, value: bytes) -> bytes:
         if name == b"host":
             self._hosts += 1
             if not _HOST.fullmatch(value):
                 raise _bad("the Host header is no name of a host")
         elif name == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
             raise _bad("the only Transfer-Encoding that is read here is chunked")
+        elif name == b"content-length":
+            self._announced = int(value)  # the parser has seen to it that these are digits
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
+        return name
 
     def on_headers_complete(self) -> None:
         """Begins to answer the request, or queues it behind earlier ones."""
@@ -351,8 +376,10 @@ class HTTPProtocol(HttpToolsProtocol):
         if unanswered:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
-        else:
+        elif turn.expects or self._announced > self._limits.max_body:
             self._start_asgi_task(turn, self.app)
+        else:
+            self._held = turn
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
@@ -361,6 +388,8 @@ class HTTPProtocol(HttpToolsProtocol):
             super().on_body(body)
         elif not turn.response_complete:
             turn.add(body)
+            if turn is self._held and turn.size > self._limits.max_body:
+                self._start_asgi_task(turn, self.app)
             if turn.size > HIGH_WATER_LIMIT and self.pipeline:  # it is not its turn yet
                 self.flow.pause_reading()
         self._progress = True
@@ -377,7 +406,10 @@ class HTTPProtocol(HttpToolsProtocol):
         turn = self.cycle
         if isinstance(turn, Turn):
             turn.more_body = False
-            turn.set()
+            if turn is self._held:
+                self._start_asgi_task(turn, self.app)
+            else:
+                turn.set()
         else:
             super().on_message_complete()
         self._phase = "idle"
@@ -437,10 +469,9 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle | Turn, app: ASGI3Application) -> None:
         self._answering = cycle
+        self._held = None
         work = self._take(cycle) if isinstance(cycle, Turn) else self._run(cycle, app)
-        self._task = self.loop.create_task(work)
-        self._task.add_done_callback(self.tasks.discard)
-        self.tasks.add(self._task)
+        self._task = self.loop.create_task(work)  # in none of uvicorn's sets while the connection has it: 1 us
 
     async def _take(self, turn: Turn) -> None:
         """Answers one request by the lane."""
@@ -509,6 +540,7 @@ class HTTPProtocol(HttpToolsProtocol):
     def _refuse(self, error: Error) -> None:
         """Answers a request that cannot be read to its end, after the ones before it, and ends the connection."""
         self._deaf = True
+        self._held = None
         if self._phase == "body" and self.pipeline:
             self.pipeline.popleft()  # the request that broke, which was still waiting for its turn
             self._last_words = self._words(error)

@@ -328,7 +328,9 @@ class _Uvicorn(uvicorn.Server):
         for connection in self._connections():
             connection.shutdown()
         await self._idle(timeout)
-        for task in self.server_state.tasks:
+        for connection in self._connections():
+            connection.cancel()
+        for task in self.server_state.tasks:  # of connections that are gone
             task.cancel()
         await self._idle(_GRACE_SECONDS)
         config.closed = True

@@ -82,7 +82,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancels the call under way: nobody listens to it."""
         super().connection_lost(exc)
-        self._cancel()
+        self.cancel()
 
     def shutdown(self) -> None:
         """Closes the connection unless a call is under way."""
@@ -128,7 +128,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.disconnected = True  # what the handler still sends fails as if the client had left
         self._linger()
-        self._cancel()
+        self.cancel()
 
     def handle_ping(self) -> None:
         """Answers a ping."""
@@ -196,7 +196,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
+        """Ends the call under way."""
         if self._task is not None and not self._task.done() and not self._task.cancelling():
             self._task.cancel()
 
