@@ -87,8 +87,9 @@ class Nowhere(asyncio.Transport):
         self.written = 0
 
     def write(self, data: Any) -> None:
-        assert data.startswith(b"HTTP/1.1 200"), data
-        self.written += 1
+        if data.startswith(b"HTTP/1.1 "):  # a front may send the body by itself
+            assert data.startswith(b"HTTP/1.1 200"), data
+            self.written += 1
 
     def is_closing(self) -> bool:
         return False
