@@ -65,7 +65,7 @@ def _get(path: str) -> Load:
         got = json.loads(_opened(port, path, HTTP_HEADERS))
         assert got == {"message": "Hello kratos"}, (name, got)
 
-    return Load(path, HTTP_HEADERS, check)
+    return Load(path, HTTP_HEADERS, check, least=len('{"message":"Hello kratos"}'))
 
 
 def _order(path: str, *, snake: bool) -> Load:
@@ -76,7 +76,7 @@ def _order(path: str, *, snake: bool) -> Load:
         assert len(got["lines"]) == 20, (name, got)
         assert got["lines"][19]["title"] == "A thing of kind 19", (name, got)
 
-    return Load(path, JSON_HEADERS, check, body)
+    return Load(path, JSON_HEADERS, check, least=20 * len('{"sku":"SKU-00000","title":"A thing of kind 0"}'), body=body)
 
 
 def _framed(message: bytes) -> bytes:
@@ -84,15 +84,17 @@ def _framed(message: bytes) -> bytes:
 
 
 def _unary() -> Load:
-    message = b"\x0a\x06kratos"
+    message, good = b"\x0a\x06kratos", b"\x0a\x0cHello kratos"
 
     def check(name: str, port: int) -> None:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SAY_HELLO)
             got = call(message, timeout=10)
-        assert got == b"\x0a\x0cHello kratos", (name, got)
+        assert got == good, (name, got)
 
-    return Load(SAY_HELLO, GRPC_HEADERS, check, _framed(message), http1=False, connections=8, streams=16)
+    return Load(
+        SAY_HELLO, GRPC_HEADERS, check, len(_framed(good)), _framed(message), http1=False, connections=8, streams=16
+    )
 
 
 def streamed(replies: int, connections: int, streams: int) -> Load:
@@ -107,7 +109,7 @@ def streamed(replies: int, connections: int, streams: int) -> Load:
         assert got[-1] == b"\x0a\x06kratos\x10" + bytes([replies - 1]), (name, got)
 
     return Load(
-        WATCH, GRPC_HEADERS, check, _framed(message),
+        WATCH, GRPC_HEADERS, check, replies * len(_framed(b"\x0a\x06kratos")), _framed(message),
         http1=False, connections=connections, streams=streams, replies=replies,
     )  # fmt: skip
 
@@ -121,7 +123,7 @@ def events(replies: int) -> Load:
         got = _opened(port, path, headers)
         assert got.count(b'"text":"kratos"') == replies, (name, got)
 
-    return Load(path, headers, check, replies=replies)
+    return Load(path, headers, check, least=replies * len('"text":"kratos"'), replies=replies)
 
 
 GET = _get("/helloworld/kratos")

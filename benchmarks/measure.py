@@ -41,6 +41,8 @@ class Load:
         path: Where it is asked, with the query.
         headers: What is sent along.
         check: Makes one call at an address and looks at the reply: a server that fails fast must not win.
+        least: How many bytes a good reply has at least; a gRPC call that fails has none, and counts as succeeded for
+            h2load.
         body: What is posted; None for a GET.
         http1: Whether HTTP/1.1 is spoken, else HTTP/2.
         connections: How many there are.
@@ -51,6 +53,7 @@ class Load:
     path: str
     headers: dict[str, str]
     check: Callable[[str, int], None]
+    least: int
     body: bytes | None = None
     http1: bool = True
     connections: int = 32
@@ -146,7 +149,9 @@ def ask(server: Server, load: Load, folder: Path, *limits: str) -> str:
     # What had not been answered when time was up counts as neither done nor failed.
     wrong = sum(counted(said, rf"(\d+) {word}") for word in ("failed", "errored", "3xx", "4xx", "5xx"))
     assert not wrong, f"{server.program.name}: {said}"
-    assert counted(said, r"(\d+) succeeded"), f"{server.program.name}: {said}"
+    done = counted(said, r"(\d+) succeeded")
+    assert done, f"{server.program.name}: {said}"
+    assert counted(said, r"\((\d+)\) data") >= done * load.least, f"{server.program.name} failed some calls: {said}"
     return said
 
 

@@ -150,13 +150,17 @@ class Results:
             ValueError: The file is something else.
         """
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            assert kept.pop("format") == FORMAT, "written by another version"
-            kept["comparisons"] = [_comparison(each) for each in kept["comparisons"]]
-            kept["tables"] = [Table(**each) for each in kept["tables"]]
-            return cls(**kept)
-        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+            return _results(json.loads(path.read_text(encoding="utf-8")))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} holds no results of a benchmark ({error}); measure again") from error
+
+
+def _results(kept: dict[str, Any]) -> Results:
+    if kept.pop("format") != FORMAT:
+        raise ValueError("written by another version")
+    kept["comparisons"] = [_comparison(each) for each in kept["comparisons"]]
+    kept["tables"] = [Table(**each) for each in kept["tables"]]
+    return Results(**kept)
 
 
 def _comparison(kept: dict[str, Any]) -> Comparison:
