@@ -1,6 +1,6 @@
 """A thousand streams of events at a time, one event a second each: how late they come, and what they cost.
 
-    python benchmarks/events.py [--rounds 3] [--streams 1000] [--during 10] [--json FILE]
+    python benchmarks/events.py [--rounds 3] [--streams 1000] [--seconds 10] [--json FILE]
 
 The server is a process of its own, started anew in each round. Delivery is the time from the line before a handler's
 ``yield`` to the end of the event at the client, both on one machine and one clock; client and server share its cores.
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from measure import described, finish, machine, options
+from measure import finish, machine, options
 from record import Results, Table
 from roster import WEB
 from servers import PEERS, Program, Server, cpu_seconds, named, resident, started
@@ -117,9 +117,9 @@ def main(streams: int, rounds: int, seconds: float) -> Results:
     ]
     title = f"{streams:,} streams of events over HTTP, one event a second each, {rounds} rounds of {seconds:g} s"
     table = Table(title, ["", "median", "lowest-highest"], rows)
-    return Results("events", [f"{machine(busy)}.", *described(named(WEB["fast", "bare"]), [])], tables=[table])
+    return Results("events", [f"{machine(busy)}.", f"{', '.join(named(WEB['fast', 'bare']))}."], tables=[table])
 
 
 if __name__ == "__main__":
-    wanted = options(__doc__, ("streams", 1000), ("during", 10))
-    finish(main(wanted.streams, wanted.rounds, wanted.during), wanted)
+    wanted = options(__doc__, rounds=3, streams=1000, seconds=10)
+    finish(main(wanted.streams, wanted.rounds, wanted.seconds), wanted)

@@ -168,14 +168,12 @@ def counted(text: str, pattern: str) -> float:
     return float(match[1])
 
 
-def options(about: str | None, *more: tuple[str, int]) -> argparse.Namespace:
-    """Reads the command line: how many rounds, how long, and where the results go as JSON."""
+def options(about: str | None, **numbers: float) -> argparse.Namespace:
+    """Reads the command line: some numbers, which are rounds and seconds if nothing is said, and a file for results."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--json", type=Path, help="a file for the results, which benchmarks/report.py reads")
-    for name, value in more:
-        parser.add_argument(f"--{name}", type=int, default=value)
+    for name, value in (numbers or {"rounds": 3, "seconds": 3.0}).items():
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"{value} if not given")
     if not H2LOAD:
         parser.exit(1, "h2load is missing: apt-get install -y nghttp2-client\n")
     return parser.parse_args()

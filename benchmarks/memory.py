@@ -72,5 +72,5 @@ def main(wanted: argparse.Namespace) -> Results:
 
 
 if __name__ == "__main__":
-    asked = options(__doc__, ("calls", 200_000), ("warm", 20_000))
+    asked = options(__doc__, calls=200_000, warm=20_000)
     finish(main(asked), asked)
