@@ -12,6 +12,7 @@ READY := $(VENV)/.python-$(or $(VERSION),missing)
 RUNTIME := $(VENV)/.installed-runtime
 DEVELOP := $(VENV)/.installed-develop
 JUDGES := $(VENV)/.installed-judges
+PEERS := $(VENV)/.installed-peers
 
 # What an editable install depends on: the generated kratos.wire is part of it.
 SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
@@ -27,7 +28,14 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench clean
+# What `make bench` measures: how often, how long each time, and where the figures are kept.
+ROUNDS := 3
+SECONDS := 3
+FIGURES := build/bench
+# Scripts that only print.
+PRINTING := $(wildcard $(foreach name,client middleware dispatch codec binding generate,benchmarks/$(name).py))
+
+.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures clean
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,9 +104,20 @@ surface: $(DEVELOP) ## Write down the public surface; review the diff
 golden: $(DEVELOP) ## Write the golden files of the generator anew; review the diff
 	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden
 
-bench: $(DEVELOP) ## Run the benchmarks
+bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.md: ROUNDS=3 SECONDS=3
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
-	@for script in $(wildcard benchmarks/*.py); do echo "$$script"; $(PY) $$script || exit 1; done
+	rm -rf $(FIGURES)
+	@mkdir -p $(FIGURES)
+	@for script in unary order streams; do \
+		$(PY) benchmarks/$$script.py --rounds $(ROUNDS) --seconds $(SECONDS) --json $(FIGURES)/$$script.json || exit 1; done
+	@$(PY) benchmarks/events.py --rounds $(ROUNDS) --json $(FIGURES)/events.json
+	@$(PY) benchmarks/memory.py --json $(FIGURES)/memory.json
+	@for script in $(PRINTING); do echo "$$script"; \
+		$(PY) $$script > $(FIGURES)/$$(basename $$script .py).txt || exit 1; done
+	@$(MAKE) --no-print-directory figures
+
+figures: $(DEVELOP) ## Write docs/performance.md from what `make bench` has measured
+	$(PY) benchmarks/report.py $(FIGURES)
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
@@ -124,4 +143,8 @@ $(DEVELOP): $(READY) $(SOURCES)
 
 $(JUDGES): $(DEVELOP)
 	$(PY) -m pip install --quiet --group deploy
+	@touch $@
+
+$(PEERS): $(DEVELOP)
+	$(PY) -m pip install --quiet --group bench
 	@touch $@

@@ -1,13 +1,10 @@
-"""The same greeter and orders on FastAPI and uvicorn, without any middleware or access log."""
+"""The same greeter and orders on FastAPI and pydantic, without any middleware."""
 
 from __future__ import annotations
 
-import json
-import socket
-
-import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+from uvicorned import serve
 
 app = FastAPI()
 
@@ -39,6 +36,5 @@ async def place(order: Order) -> Order:
     return order
 
 
-listener = socket.create_server(("127.0.0.1", 0))
-print(json.dumps({"http": listener.getsockname()[1]}), flush=True)
-uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning")).run(sockets=[listener])
+if __name__ == "__main__":
+    serve(app)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from kratos.tools.codegen.buf import executable
@@ -17,6 +18,7 @@ HERE = Path(__file__).parent / "go"
 GENERATOR = "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11"
 
 
+@cache
 def built() -> tuple[Path, str] | None:
     """Returns the program and what it is made of; None where there is no Go."""
     if shutil.which("go") is None:

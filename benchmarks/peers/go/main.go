@@ -1,4 +1,4 @@
-// The same greeter and the same order on Kratos for Go, without middleware: what its generator writes, by hand.
+// The same greeter, order and stream on Kratos for Go, without middleware: what its generators write, by hand.
 package main
 
 import (
@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 
+	"github.com/go-kratos/kratos/v3/transport/grpc"
 	"github.com/go-kratos/kratos/v3/transport/http"
 
 	"bench.test/peer/pb"
@@ -22,8 +24,8 @@ func sayHello(ctx http.Context) error {
 		return err
 	}
 	http.SetOperation(ctx, "/bench.v1.Greeter/SayHello")
-	handler := ctx.Middleware(func(_ context.Context, req any) (any, error) {
-		return &pb.HelloReply{Message: "Hello " + req.(*pb.HelloRequest).Name}, nil
+	handler := ctx.Middleware(func(ctx context.Context, req any) (any, error) {
+		return service{}.SayHello(ctx, req.(*pb.HelloRequest))
 	})
 	out, err := handler(ctx, &in)
 	if err != nil {
@@ -49,20 +51,33 @@ func place(ctx http.Context) error {
 	return ctx.Result(200, out)
 }
 
+type server interface {
+	Endpoint() (*url.URL, error)
+	Start(context.Context) error
+}
+
 func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	server := http.NewServer(http.Address("127.0.0.1:0"), http.Middleware())
-	routes := server.Route("/")
+	web := http.NewServer(http.Address("127.0.0.1:0"), http.Middleware())
+	routes := web.Route("/")
 	routes.GET("/helloworld/{name}", sayHello)
 	routes.POST("/orders", place)
-	at, err := server.Endpoint()
-	if err != nil {
+	calls := grpc.NewServer(grpc.Address("127.0.0.1:0"))
+	for index := range services {
+		calls.RegisterService(&services[index], service{})
+	}
+	ports := map[string]json.RawMessage{}
+	failed := make(chan error)
+	for _, each := range []server{web, calls} {
+		at, err := each.Endpoint()
+		if err != nil {
+			panic(err)
+		}
+		ports[at.Scheme] = json.RawMessage(at.Port())
+		go func() { failed <- each.Start(context.Background()) }()
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(ports); err != nil {
 		panic(err)
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(map[string]json.RawMessage{"http": json.RawMessage(at.Port())}); err != nil {
-		panic(err)
-	}
-	if err := server.Start(context.Background()); err != nil {
-		panic(err)
-	}
+	panic(<-failed)
 }

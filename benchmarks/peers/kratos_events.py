@@ -1,10 +1,12 @@
-"""Serves streams whose events say when they were made: python streams_app.py; prints its port."""
+"""Streams of ours over HTTP whose events say when they were made."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -26,7 +28,7 @@ class Clock(Service):
 async def serve() -> None:
     server = HTTPServer("127.0.0.1:0")
     async with App(name="clock", services=[Clock()], servers=[server], shutdown=Shutdown(finish=1, drain=0)):
-        print(server.endpoint.rpartition(":")[2], flush=True)
+        print(json.dumps({"http": urlsplit(server.endpoint).port}), flush=True)
         await asyncio.Event().wait()
 
 
