@@ -4,23 +4,25 @@
 
 Bytes of a GET with twelve headers go into the protocol class of a connection, and a reply comes out at a transport that
 throws it away; parser, fast lane, binding, codec and event loop are the real ones. The *raw handler* stands on the same
-lane and the same binding and codec, but has no ``Call``, no deadline and no dispatch. Variants run in turn, in an order
-that changes; each has as many slices as there are rounds. A slice counts the CPU of the whole process, the thread that
-writes access lines included, and the least of a variant's slices is its cost: noise only ever adds.
+parser, binding and codec, but nothing finds a route, makes a ``Call``, watches a deadline or dispatches. Variants run
+in turn, in an order that changes; each has as many slices as there are rounds. A slice counts the CPU of the whole
+process, with the thread that writes access lines, and the least of a variant's slices is its cost: noise only adds.
+
+It needs the fixtures that the tests generate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
+import logging
 import platform
 import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GreeterService
 from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloRequest
 
-from kratos.call import Call
+from kratos.call import Call, Peer
 from kratos.codec import DEFAULT_CODECS
 from kratos.handler import Middleware
-from kratos.metadata import Metadata
 from kratos.middleware import access_log, metadata, recovery, timeout, validate
 from kratos.transport.dispatch import Dispatcher
-from kratos.transport.http.edge import Edge, Request, Response, Target
-from kratos.transport.http.lane import Lane
+from kratos.transport.http.edge import Edge, Header, Request, Response, Target
+from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
 from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.route import Match
@@ -51,8 +52,10 @@ HEADERS = (
     "x-forwarded-proto: https", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
     "x-md-global-tenant: t1", "x-real-ip: 203.0.113.7",
 )  # fmt: skip
-REQUEST = "\r\n".join(("GET /helloworld/kratos HTTP/1.1", *HEADERS, "", "")).encode()
+PATH = "/helloworld/kratos"
+REQUEST = "\r\n".join((f"GET {PATH} HTTP/1.1", *HEADERS, "", "")).encode()
 CONNECTIONS = 32
+MOST = 4096  # bytes of a body
 
 
 class Greeter(GreeterService):
@@ -61,17 +64,37 @@ class Greeter(GreeterService):
 
 
 class RawEdge(Edge):
-    """Negotiates, binds, calls the handler and encodes: no call, no dispatch."""
+    """Negotiates, binds, calls the handler and encodes."""
 
     greeter = Greeter()
 
     async def answer(self, request: Request, match: Match[Target], body: bytes, messages: Any = None) -> Response:
         binding = match.target.binding
-        accepted = self.codecs.for_reply(Metadata.from_raw(request.headers).get("accept")) or self.json
+        accepted = self.codecs.for_reply(dict(request.headers).get(b"accept")) or self.json
         message = binding.build(None, body, request.query, match.values)
         reply = await self.greeter.say_hello(message, None)  # type: ignore[arg-type]
         content_type, data = binding.reply.write(accepted, reply, self.json)
         return Response(200, [(b"content-type", content_type.encode("latin-1"))], data)
+
+
+class RawLane(Lane):
+    """Knows where every request goes."""
+
+    known: Match[Target]
+
+    def enter(self, method: bytes, url: bytes, headers: Sequence[Header], peer: Peer) -> Turn:
+        return Turn(Request(method.decode(), url.decode(), "", headers, peer), self.known)
+
+
+def raw_lane(dispatcher: Dispatcher) -> Lane:
+    edge = RawEdge(dispatcher, DEFAULT_CODECS)
+    lane = RawLane(edge, max_body=MOST, proxies=Proxies(()))
+    lane.known = edge.router.match("GET", PATH)
+    return lane
+
+
+def usual_lane(dispatcher: Dispatcher) -> Lane:
+    return Lane(Edge(dispatcher, DEFAULT_CODECS), max_body=MOST, proxies=Proxies(()))
 
 
 async def nobody(scope: Any, receive: Any, send: Any) -> None:
@@ -103,15 +126,27 @@ class Nowhere(asyncio.Transport):
 
 
 class Variant:
-    """One chain of middleware on connections of its own."""
+    """One chain of middleware, on connections of its own.
 
-    def __init__(self, name: str, middleware: Iterable[Middleware], edge: Callable[..., Edge] = Edge) -> None:
+    Attributes:
+        name: What the table calls it.
+        goal: How many microseconds it should cost at most.
+        slices: What a call took, by round.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *middleware: Middleware,
+        goal: float | None = None,
+        lane: Callable[[Dispatcher], Lane] = usual_lane,
+    ) -> None:
         self.name = name
-        self.middleware = list(middleware)
+        self.goal = goal
+        self.middleware = middleware
         self.slices: list[float] = []
-        lane = Lane(edge(Dispatcher([Greeter()], self.middleware), DEFAULT_CODECS), max_body=4096, proxies=Proxies(()))
         config = ServerConfig(nobody, log_config=None, ws="none", interface="asgi3")
-        config.lane = lane
+        config.lane = lane(Dispatcher([Greeter()], middleware))
         config.load()
         state = ServerState()
         state.default_headers = [(b"date", b"Thu, 26 Nov 2026 12:00:00 GMT"), (b"server", b"uvicorn")]
@@ -128,7 +163,7 @@ class Variant:
         for _ in range(calls // CONNECTIONS):
             for protocol, _transport in self.ends:
                 protocol.data_received(REQUEST)
-            while any(protocol.busy for protocol, _transport in self.ends):
+            while any(protocol.busy for protocol, _transport in self.ends):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0)
         for each in self.middleware:
             flush = getattr(each, "flush", None)
@@ -140,23 +175,51 @@ class Variant:
 
 
 def nothing(request: Any) -> None:
-    """A validator that accepts."""
+    """A check that everything passes."""
+
+
+def variants(folder: str) -> list[Variant]:
+    """Returns what is measured: the floor, what stands on it, and what stands on that."""
+    log = str(Path(folder) / "access.log")
+    records = logging.getLogger("kratos.access")
+    records.addHandler(logging.FileHandler(Path(folder) / "records.log"))
+    records.propagate = False
+    records.setLevel(logging.INFO)
+    return [
+        Variant("a raw handler", lane=raw_lane),
+        Variant("routing, `Call`, dispatch", goal=8.0),
+        Variant("`recovery()`", recovery(), goal=1.0),
+        Variant("`metadata()`, one value", metadata(), goal=1.5),
+        Variant("`metadata()`, nothing to collect", metadata(prefix="x-none-")),
+        Variant("`access_log()`, JSON to a file", access_log(to=log, format="json"), goal=5.0),
+        Variant("`access_log(records=True)`, `logging` to a file", access_log(records=True)),
+        Variant("`timeout(5)`", timeout(5)),
+        Variant("`validate(check)`, which does nothing", validate(nothing)),
+        Variant(
+            "`recovery()`, `access_log()`, `metadata()`", recovery(), access_log(to=log, format="json"), metadata()
+        ),
+    ]
+
+
+def table(measured: Sequence[Variant]) -> str:
+    """Returns the figures as Markdown: what the second costs over the first, and all others over the second."""
+    rows = ["| | least | median | costs | goal |", "|---|---:|---:|---:|---|"]
+    floor, bare, *_ = (min(one.slices) for one in measured)
+    for one in measured:
+        least, cost, goal = min(one.slices), "", ""
+        if one is not measured[0]:
+            over = least - (floor if one is measured[1] else bare)
+            cost = f"{over:.1f}"
+            if one.goal is not None:
+                goal = f"{one.goal:g}: {'reached' if over <= one.goal else '**not reached**'}"
+        rows.append(f"| {one.name} | {least:.1f} | {statistics.median(one.slices):.1f} | {cost} | {goal} |")
+    return "\n".join(rows).replace("|  |", "| |").replace("|  |", "| |")
 
 
 async def main(rounds: int = 30, calls: int = 3200) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        log = str(Path(folder) / "access.log")
-        variants = [
-            Variant("raw handler", [], RawEdge),
-            Variant("no middleware", []),
-            Variant("recovery()", [recovery()]),
-            Variant("metadata()", [metadata()]),
-            Variant("access_log()", [access_log(to=log, format="json")]),
-            Variant("timeout(5)", [timeout(5)]),
-            Variant("validate(nothing)", [validate(nothing)]),
-            Variant("recovery, access_log, metadata", [recovery(), access_log(to=log, format="json"), metadata()]),
-        ]
-        turns = list(variants)
+        measured = variants(folder)
+        turns = list(measured)
         for number in range(rounds + 1):
             random.shuffle(turns)
             for one in turns:
@@ -165,16 +228,8 @@ async def main(rounds: int = 30, calls: int = 3200) -> None:
             if number == 0:  # that was to warm up
                 for one in turns:
                     one.slices.clear()
-    print(f"CPython {platform.python_version()}, {rounds} rounds of {calls} calls, microseconds of CPU per call")
-    raw, bare = min(variants[0].slices), min(variants[1].slices)
-    for one in variants:
-        least = min(one.slices)
-        over = (
-            ""
-            if one is variants[0]
-            else f"   over {'raw' if one is variants[1] else 'bare'} {least - (raw if one is variants[1] else bare):5.2f}"
-        )
-        print(f"  {one.name:32} least {least:6.2f}   median {statistics.median(one.slices):6.2f}{over}")
+    python = platform.python_version()
+    print(f"CPython {python}, {rounds} rounds of {calls} calls; microseconds of CPU per call.\n\n{table(measured)}")
 
 
 if __name__ == "__main__":

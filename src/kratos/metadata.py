@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Self, TypeAlias, cast
 
 __all__ = ["Metadata", "Pairs", "decode_binary", "encode_binary"]
@@ -98,15 +97,15 @@ class Metadata:
     def with_prefix(self, *prefixes: str) -> Metadata:
         """Returns the pairs whose key starts with one of the lower-case ``prefixes``."""
         if self._raw is not None:
-            return Metadata.from_raw(self.raw(*prefixes))
+            heads = tuple(prefix.encode("latin-1", "replace") for prefix in prefixes)
+            return Metadata.from_raw([pair for pair in self._raw if pair[0].startswith(heads)])
         return Metadata.from_wire([pair for pair in self._pairs if pair[0].startswith(prefixes)])
 
-    def raw(self, *prefixes: str) -> list[tuple[bytes, bytes]]:
-        """Returns the same pairs as bytes, as they came; for what looks at every call and should decode little."""
-        heads = _heads(prefixes)
+    def raw(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Returns the pairs whose key starts with a prefix as bytes, for whoever looks at every call."""
         if self._raw is not None:
-            return [pair for pair in self._raw if pair[0].startswith(heads)]
-        found = [pair for pair in self._pairs if pair[0].startswith(prefixes)]
+            return [pair for pair in self._raw if pair[0].startswith(prefix)]
+        found = [pair for pair in self._pairs if pair[0].startswith(prefix.decode("latin-1"))]
         return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in found]
 
     def add(self, key: str, value: str) -> None:
@@ -201,11 +200,6 @@ def decode_binary(text: str) -> bytes:
         ValueError: The text is not base64.
     """
     return b64decode(text + "=" * (-len(text) % 4), validate=True)
-
-
-@lru_cache(64)
-def _heads(prefixes: tuple[str, ...]) -> tuple[bytes, ...]:
-    return tuple(prefix.encode("latin-1", "replace") for prefix in prefixes)
 
 
 def _pairs_of(pairs: Pairs) -> Iterable[tuple[str, str]]:

@@ -38,6 +38,7 @@ from kratos.errors import BadRequest, ClientError, Error, InternalServer, Servic
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.limits import Limits
+from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import stopping, to_response
@@ -53,17 +54,6 @@ _READ: Final = 256 * 1024
 _AHEAD: Final = 1000
 """How many requests may wait for the answers to earlier ones: a queued one takes a hundred times its bytes."""
 
-# Names of headers as clients spell them, in lower case: a look-up is quicker than lower(), and what is always the same
-# object is hashed once. Those that are looked at are not among them.
-_USUAL: Final = {
-    spelt: name
-    for name in (
-        b"accept", b"accept-encoding", b"accept-language", b"authorization", b"cache-control", b"connection",
-        b"content-type", b"cookie", b"origin", b"referer", b"traceparent", b"tracestate",
-        b"user-agent", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"x-request-id",
-    )
-    for spelt in (name, name.title())
-}  # fmt: skip
 _OF_BODIES: Final = frozenset((b"content-length", b"transfer-encoding"))
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # sixteen bytes in base64
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*")
@@ -314,7 +304,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header or a trailer."""
-        self.headers.append((_USUAL.get(name) or self._looked_at(name.lower(), value), value))
+        self.headers.append((USUAL.get(name) or self._looked_at(name.lower(), value), value))
 
     def _looked_at(self, name: bytes, value: bytes) -> bytes:
         if name == b"host":
