@@ -88,6 +88,8 @@ class HTTPChannel:
     ) -> None:
         self._envelope = envelope
         self._base, address = _parse(base_url)
+        self._root = URL(self._base, encoded=True)
+        self._prefix = self._root.raw_path.rstrip("/")
         self.peer = Peer(address)
         self._codec = codec or JsonCodec()
         self._text_codec = self._codec if self._codec.name == "json" else JsonCodec()
@@ -170,7 +172,7 @@ class HTTPChannel:
         try:
             response = await self._connected().request(
                 rule.method,
-                URL(self._base + target, encoded=True),
+                self._url(target),
                 data=body if rest is None else _pieces(rule, body or b"", rest),
                 headers=headers,
                 allow_redirects=False,
@@ -278,6 +280,12 @@ class HTTPChannel:
         if self._closed:
             return closed(self.peer.address)
         return broken(failure, call, self.peer.address, tls=self._base.startswith("https:"))
+
+    def _url(self, target: str) -> URL:
+        """Returns where a request goes; to put a path into a URL that is there takes a third of parsing a whole one."""
+        if "?" in target:
+            return URL(self._base + target, encoded=True)
+        return self._root.with_path(self._prefix + target, encoded=True)
 
     def _until_deadline(self, call: Call) -> aiohttp.ClientTimeout:
         """Returns the timeout of a call that nobody else ends; aiohttp's timers are a tenth of the cost of a call."""

@@ -32,7 +32,7 @@ from kratos.errors import (
 )
 from kratos.handler import Handler
 from kratos.metadata import Metadata
-from kratos.operation import Unary
+from kratos.operation import Http, Unary
 from kratos.service import unimplemented
 from kratos.transport.client import Client
 from kratos.transport.http.channel import HTTPChannel
@@ -342,6 +342,25 @@ async def test_callers_that_leave_cancel(stream: bool) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.wait_for(gone.wait(), 5)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/shop", "/sh%20op/"])
+@pytest.mark.parametrize(
+    ("message", "target"),
+    [(Ping(text="a b"), "/things/a%20b"), (Ping(text="a#?", count=1), "/things/a%23%3F?count=1")],
+)
+async def test_where_requests_go(prefix: str, message: Ping, target: str) -> None:
+    """The path of the URL goes before every path of the contract; nothing is escaped twice."""
+    things = Unary("/test.v1.Things/Get", Ping, Pong, http=(Http("GET", "/things/{text}"),))
+    seen: list[str] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        seen.append(request.raw_path)
+        return json_response({})
+
+    async with foreign(serve) as url, client_of(url + prefix) as client:
+        await client.unary(things, message, {}, {})
+    assert seen == [prefix.rstrip("/") + target]
 
 
 async def test_callers_may_say_who_they_are() -> None:
