@@ -33,7 +33,7 @@ ROUNDS := 3
 SECONDS := 3
 FIGURES := build/bench
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,client middleware dispatch codec binding generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding generate,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures clean
 
@@ -112,6 +112,7 @@ bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.
 		$(PY) benchmarks/$$script.py --rounds $(ROUNDS) --seconds $(SECONDS) --json $(FIGURES)/$$script.json || exit 1; done
 	@$(PY) benchmarks/events.py --rounds $(ROUNDS) --json $(FIGURES)/events.json
 	@$(PY) benchmarks/memory.py --json $(FIGURES)/memory.json
+	@$(PY) benchmarks/client.py --json $(FIGURES)/client.json
 	@for script in $(PRINTING); do echo "$$script"; \
 		$(PY) $$script > $(FIGURES)/$$(basename $$script .py).txt || exit 1; done
 	@$(MAKE) --no-print-directory figures

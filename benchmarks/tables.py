@@ -6,7 +6,7 @@ from statistics import median
 
 from record import Comparison, Results, Table
 
-__all__ = ["markdown"]
+__all__ = ["markdown", "spread"]
 
 
 def markdown(results: Results) -> str:
@@ -31,12 +31,12 @@ def _compared(comparison: Comparison) -> str:
     rows = [
         [
             each.name,
-            _spread(each.rates),
+            spread(each.rates),
             f"{each.ratio(peer, 'rate'):.2f}" if peer else "",
-            _spread(each.cpu),
+            spread(each.cpu),
             f"{each.ratio(peer, 'cpu'):.2f}" if peer else "",
             f"{median(each.p50):,.0f}",
-            _spread(each.p99),
+            spread(each.p99),
             f"{each.rss:.0f}",
         ]
         for each in comparison.subjects
@@ -53,6 +53,7 @@ def _grid(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ruler, *rows)).replace("|  |", "| |")
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
+    """Returns the median and, in brackets, the least and the most."""
     shape = ",.0f" if median(values) >= 10 else ".1f"
     return f"{median(values):{shape}} [{min(values):{shape}}-{max(values):{shape}}]"

@@ -12,7 +12,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from types import MappingProxyType
-from typing import Any, Final, Literal, Protocol, TypedDict
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from kratos.cookies import SameSite, content_disposition, read_cookies, write_cookie
@@ -81,6 +81,10 @@ _IN_URLS: Final = "%/:?#[]@!$&'()*+,;=~"  # what is left as it is: a URL, percen
 NO_ERRORS: Final[KnownErrors] = MappingProxyType({})
 
 
+Late: TypeAlias = Metadata | Callable[[], Metadata]
+"""Metadata, or what makes it."""
+
+
 class Reply:
     """What goes back beside the message. A unary caller passes one as ``reply=Reply()`` to receive it.
 
@@ -92,22 +96,24 @@ class Reply:
 
     def __init__(self) -> None:
         self.status: int | None = None
-        self._headers: Metadata | None = None
-        self._trailers: Metadata | None = None
+        self._headers: Late | None = None
+        self._trailers: Late | None = None
 
     @property
     def headers(self) -> Metadata:
         """Reply headers (gRPC: initial metadata)."""
-        if self._headers is None:
-            self._headers = Metadata()
-        return self._headers
+        headers = self._headers
+        if not isinstance(headers, Metadata):
+            headers = self._headers = Metadata() if headers is None else headers()
+        return headers
 
     @property
     def trailers(self) -> Metadata:
         """What follows the message (gRPC: trailing metadata; HTTP has none)."""
-        if self._trailers is None:
-            self._trailers = Metadata()
-        return self._trailers
+        trailers = self._trailers
+        if not isinstance(trailers, Metadata):
+            trailers = self._trailers = Metadata() if trailers is None else trailers()
+        return trailers
 
     def set_cookie(
         self,
@@ -180,14 +186,17 @@ class Reply:
 
     def header_pairs(self) -> list[tuple[str, str]]:
         """Returns the reply headers; an untouched reply costs nothing."""
-        return [] if self._headers is None else self._headers.items()
+        return [] if self._headers is None else self.headers.items()
 
     def trailer_pairs(self) -> list[tuple[str, str]]:
         """Returns the trailers; an untouched reply costs nothing."""
-        return [] if self._trailers is None else self._trailers.items()
+        return [] if self._trailers is None else self.trailers.items()
 
-    def received(self, *, headers: Metadata | None = None, trailers: Metadata | None = None) -> None:
-        """Replaces what is there by what the peer sent, None for nothing new; for channels."""
+    def received(self, *, headers: Late | None = None, trailers: Late | None = None) -> None:
+        """Replaces what is there by what the peer sent, None for nothing new; for channels.
+
+        Most callers read neither, so what is here may be made when it is asked for.
+        """
         self._headers = self._headers if headers is None else headers
         self._trailers = self._trailers if trailers is None else trailers
 
@@ -216,10 +225,21 @@ NO_OPTIONS: Final[CallOptions] = CallOptions()
 
 
 class Timer(Protocol):
-    """What enforces a call's deadline."""
+    """What enforces a call's deadline.
+
+    Attributes:
+        expired: Whether it has interrupted the call's task.
+    """
+
+    expired: bool
+
+    def interrupted(self) -> bool:
+        """Whether somebody else has asked the task to stop."""
+        ...
 
     def shorten(self, deadline: float) -> None:
         """Moves the end closer; ``deadline`` is in the event loop's time."""
+        ...
 
 
 class Call:
@@ -342,6 +362,16 @@ class Call:
             if isawaitable(reply):
                 reply = await reply
         await self._sink(reply)
+
+    @property
+    def timed(self) -> bool:
+        """Whether somebody ends the call at its deadline, so that nobody else has to."""
+        return self._timer is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a CancelledError in the call's task means that time is up, and nothing else."""
+        return self._timer is not None and self._timer.expired and not self._timer.interrupted()
 
     def timed_by(self, timer: Timer, loop: asyncio.AbstractEventLoop) -> None:
         """Names the timer that ``shorten`` must tell, and the event loop it is in; for what enforces deadlines."""

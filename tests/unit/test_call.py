@@ -65,11 +65,35 @@ def test_reply() -> None:
     assert (reply.header_pairs(), reply.trailer_pairs()) == ([("a", "1"), ("a", "2")], [("b", "3"), ("b", "4")])
 
 
+def test_what_a_reply_received_is_made_when_it_is_read() -> None:
+    """A channel may hand over what makes headers and trailers: it is called for the first reader, and once."""
+    made: list[str] = []
+
+    def late(key: str) -> Metadata:
+        made.append(key)
+        return Metadata({key: "1"})
+
+    reply = Reply()
+    reply.received(headers=lambda: late("a"), trailers=lambda: late("b"))
+    assert made == []
+    assert (reply.header_pairs(), reply.trailer_pairs()) == ([("a", "1")], [("b", "1")])
+    reply.headers.add("c", "2")
+    assert (reply.headers.items(), reply.trailers.items()) == ([("a", "1"), ("c", "2")], [("b", "1")])
+    assert made == ["a", "b"]
+    reply.received(headers=Metadata({"d": "3"}))
+    assert (reply.headers.items(), reply.trailers.items()) == ([("d", "3")], [("b", "1")])
+
+
 class Timer:
     """Writes down what it is told."""
 
     def __init__(self) -> None:
         self.told: list[float] = []
+        self.expired = False
+        self.others = False
+
+    def interrupted(self) -> bool:
+        return self.others
 
     def shorten(self, deadline: float) -> None:
         self.told.append(deadline)
@@ -100,6 +124,21 @@ async def test_deadlines_only_shorten() -> None:
         it.shorten(5)
         assert (it.deadline, it.limit) == (clock() + 5, "method")
         assert timer.told == [clock() + 10, clock() + 5]
+
+
+async def test_why_a_task_is_cancelled() -> None:
+    """Time is up where the timer has interrupted the task, and nobody else has."""
+    timer = Timer()
+    it = call()
+    assert (it.timed, it.overdue) == (False, False)
+    it.timed_by(timer, asyncio.get_running_loop())
+    assert (it.timed, it.overdue) == (True, False)
+    timer.expired = True
+    assert it.overdue
+    timer.others = True
+    assert not it.overdue
+    it.untimed()
+    assert (it.timed, it.overdue) == (False, False)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -37,6 +37,8 @@ _LOST: Final = (
     "keepalive",
     "ping timeout",
 )
+
+T = TypeVar("T")
 
 _Rpc: TypeAlias = Any  # grpcio's call object: four classes without a common type for what we use of them
 _Method: TypeAlias = Any  # what makes it
@@ -77,7 +79,7 @@ class GRPCChannel:
                 not be reached, CONNECTION_LOST if that ended under the call, CONNECTION_CLOSED after ``aclose``.
             TypeError: The request is no message.
         """
-        return self._exchange(CODEC.encode(request), None, call)
+        return self._unary(CODEC.encode(request), call)
 
     def stream(self, request: Any, call: Call) -> Awaitable[Any]:
         """Carries one streaming call; see ``Channel`` and ``unary``."""
@@ -95,12 +97,34 @@ class GRPCChannel:
         if channel is not None:
             await channel.close()
 
-    async def _exchange(self, data: bytes | None, requests: Messages[Any] | None, call: Call) -> Any:
-        """Carries one call from start to end; leaves nothing behind, however it ends."""
+    async def _unary(self, data: bytes, call: Call) -> Any:
+        """Carries one unary call; whoever awaits an RPC and is cancelled has cancelled it."""
         rpc = self._start(data, call)
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine that runs has a task
-        cancelling = task.cancelling()
+        cancelling = _cancelling()
+        self._rpcs.add(rpc)
+        try:
+            data = await rpc
+        except grpc.aio.AioRpcError as failure:
+            raise self._error(failure, call) from failure
+        except asyncio.CancelledError:
+            if call.overdue:  # the client's watch was faster than grpcio
+                raise expired(call) from None
+            if _cancelling() > cancelling:
+                raise
+            raise self._reason(None) from None  # aclose()
+        finally:
+            self._rpcs.discard(rpc)
+        # Neither awaited nor converted before somebody asks: 9 us of a call that takes 100.
+        call.reply.received(
+            headers=lambda: from_grpc(_settled(rpc.initial_metadata())),
+            trailers=lambda: from_grpc(_settled(rpc.trailing_metadata())),
+        )
+        return _decoded(data, call.operation)
+
+    async def _exchange(self, data: bytes | None, requests: Messages[Any] | None, call: Call) -> Any:
+        """Carries one streaming call from start to end; leaves nothing behind, however it ends."""
+        rpc = self._start(data, call)
+        cancelling = _cancelling()
         sender = None if requests is None else _Sender(rpc, requests)
         self._rpcs.add(rpc)
         try:
@@ -108,7 +132,9 @@ class GRPCChannel:
         except grpc.aio.AioRpcError as failure:
             raise self._error(failure, call) from failure
         except asyncio.CancelledError:
-            if task.cancelling() > cancelling:
+            if call.overdue:  # the client's watch was faster than grpcio
+                raise expired(call) from None
+            if _cancelling() > cancelling:
                 raise
             # Not the caller: the call was cancelled by what feeds it, or by aclose().
             raise self._reason(sender) from None
@@ -128,7 +154,7 @@ class GRPCChannel:
         return method(
             data,
             timeout=remaining,
-            metadata=to_grpc(call.headers.items()),
+            metadata=to_grpc(call.headers.items()) if call.headers else None,
             wait_for_ready=call.options.get("wait_for_ready"),
         )
 
@@ -224,6 +250,22 @@ class _Sender:
         except (grpc.aio.AioRpcError, grpc.aio.BaseError):
             return False
         return True
+
+
+def _cancelling() -> int:
+    """Returns how often the current task has been asked to stop."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs has a task
+    return task.cancelling()
+
+
+def _settled(answer: Coroutine[Any, Any, T]) -> T:
+    """Returns what an RPC that is over knows; grpcio has coroutines for it, which need not wait any more."""
+    try:
+        answer.send(None)
+    except StopIteration as known:
+        return cast("T", known.value)
+    raise RuntimeError("the RPC is not over")
 
 
 def _is_over(call: Call) -> bool:

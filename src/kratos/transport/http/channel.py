@@ -6,6 +6,7 @@ Unary calls and streams of replies are ordinary requests; where requests are str
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Final
@@ -21,8 +22,16 @@ from kratos.codec.json import JsonCodec
 from kratos.codec.raw import RawCodec
 from kratos.errors import Error, ServerError
 from kratos.handler import Messages
+from kratos.transport.deadline import expired
 from kratos.transport.http.duplex import Duplex
-from kratos.transport.http.exchange import PROTOJSON, fill_reply, read_body, request_headers, seconds_left
+from kratos.transport.http.exchange import (
+    PROTOJSON,
+    fill_reply,
+    read_body,
+    request_headers,
+    seconds_left,
+    usual_headers,
+)
 from kratos.transport.http.failures import BROKEN, answered, broken, closed, lost, streamed, too_large
 from kratos.transport.http.format import Envelope, wrapping
 from kratos.transport.http.path import Rule, rule_of
@@ -79,12 +88,15 @@ class HTTPChannel:
     ) -> None:
         self._envelope = envelope
         self._base, address = _parse(base_url)
+        self._root = URL(self._base, encoded=True)
+        self._prefix = self._root.raw_path.rstrip("/")
         self.peer = Peer(address)
         self._codec = codec or JsonCodec()
         self._text_codec = self._codec if self._codec.name == "json" else JsonCodec()
         self._codecs = DEFAULT_CODECS.with_(self._codec)
         self._max_message = max_message
         self._connect_timeout = connect_timeout
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._keep_alive = keep_alive
         self._max_connections = max_connections
         self._tls = tls
@@ -101,14 +113,33 @@ class HTTPChannel:
                 ``CONNECTION_LOST`` where it broke. ``InternalServer`` for a reply that cannot be read.
         """
         rule = rule_of(call.operation)
-        return await self._reply(rule, await self._open(rule, request, call, self._codec), call)
+        try:
+            return await self._reply(rule, await self._open(rule, request, call, self._codec), call)
+        except asyncio.CancelledError:
+            if call.overdue:
+                raise expired(call) from None
+            raise
 
     async def stream(self, request: Any, call: Call) -> Any:
         """Carries one streaming call, over server-sent events or a WebSocket; see ``Channel``.
 
         Streams of ``google.api.HttpBody`` in one direction are the body of a request or of a response.
         """
-        rule = rule_of(call.operation)
+        try:
+            return await self._stream(rule_of(call.operation), request, call)
+        except asyncio.CancelledError:
+            if call.overdue:
+                raise expired(call) from None
+            raise
+
+    async def aclose(self) -> None:
+        """Closes every connection; see ``Channel``."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _stream(self, rule: Rule, request: Any, call: Call) -> Any:
         if rule.raw_body and not call.operation.server_streams:
             first = await anext(aiter(request), None)
             message = call.operation.request() if first is None else first
@@ -122,13 +153,6 @@ class HTTPChannel:
         finally:
             response.close()
         return None
-
-    async def aclose(self) -> None:
-        """Closes every connection; see ``Channel``."""
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
 
     async def _open(
         self,
@@ -144,16 +168,16 @@ class HTTPChannel:
         target = rule.target(request)
         body = rule.encode(request, RawCodec() if rule.raw_body else codec) if rule.has_body or rest else None
         content_type = rule.content_type(request) if rule.raw_body else _content_type(codec)
-        headers = request_headers(call, accept or _content_type(codec), None if body is None else content_type)
+        headers = request_headers(call, accept=accept, content_type="" if body is None else content_type)
         try:
             response = await self._connected().request(
                 rule.method,
-                URL(self._base + target, encoded=True),
+                self._url(target),
                 data=body if rest is None else _pieces(rule, body or b"", rest),
                 headers=headers,
                 allow_redirects=False,
                 server_hostname=self._server_name,
-                timeout=aiohttp.ClientTimeout(total=seconds_left(call), sock_connect=self._connect_timeout),
+                timeout=self._timeout if call.timed else self._until_deadline(call),
             )
         except BROKEN as failure:
             raise self._broken(failure, call) from failure
@@ -165,7 +189,8 @@ class HTTPChannel:
         try:
             body = await self._read(response, call)
         finally:
-            response.close()  # does nothing where all was read: the connection is back in the pool then
+            if not response.closed:  # it is where all was read: the connection is back in the pool then
+                response.close()
         content_type = response.headers.get("Content-Type")
         if rule.raw_reply:
             return rule.decode(body, RawCodec(content_type or ""))
@@ -256,6 +281,16 @@ class HTTPChannel:
             return closed(self.peer.address)
         return broken(failure, call, self.peer.address, tls=self._base.startswith("https:"))
 
+    def _url(self, target: str) -> URL:
+        """Returns where a request goes; to put a path into a URL that is there takes a third of parsing a whole one."""
+        if "?" in target:
+            return URL(self._base + target, encoded=True)
+        return self._root.with_path(self._prefix + target, encoded=True)
+
+    def _until_deadline(self, call: Call) -> aiohttp.ClientTimeout:
+        """Returns the timeout of a call that nobody else ends; aiohttp's timers are a tenth of the cost of a call."""
+        return aiohttp.ClientTimeout(total=seconds_left(call), sock_connect=self._connect_timeout)
+
     def _connected(self) -> aiohttp.ClientSession:
         """Returns the session; the first call makes it, because that needs the event loop."""
         if self._closed:
@@ -264,6 +299,7 @@ class HTTPChannel:
             self._session = aiohttp.ClientSession(
                 connector=self._connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers=usual_headers(_content_type(self._codec)),
                 trust_env=False,
             )
         return self._session

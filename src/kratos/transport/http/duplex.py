@@ -20,7 +20,7 @@ from kratos.codec.raw import RawCodec
 from kratos.errors import BadRequest, Error, ServerError, restore
 from kratos.handler import Messages
 from kratos.transport.deadline import expired
-from kratos.transport.http.exchange import PROTOJSON, fill_reply, read_body, request_headers
+from kratos.transport.http.exchange import PROTOJSON, fill_reply, read_body, request_headers, usual_headers
 from kratos.transport.http.failures import BROKEN, answered, broken, lost, told, too_large
 from kratos.transport.http.frames import END, ERROR_PREFIX, parse_error_text
 from kratos.transport.http.path import Rule
@@ -118,7 +118,7 @@ class Duplex:
                 _ = sender.cancelled() or sender.exception()  # whatever it was, it has been told or does not matter
 
     async def _open(self, connector: aiohttp.BaseConnector, url: URL) -> aiohttp.ClientWebSocketResponse:
-        headers = request_headers(self._call, PROTOJSON, PROTOJSON)
+        headers = request_headers(self._call, content_type=PROTOJSON)
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(self._note)
         # A session of its own costs little, shares the connections, and lets us see the response: what aiohttp raises
@@ -127,6 +127,7 @@ class Duplex:
             connector=connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=usual_headers(PROTOJSON),
             timeout=aiohttp.ClientTimeout(total=None),
             trace_configs=[trace],
         )

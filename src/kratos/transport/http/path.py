@@ -30,6 +30,8 @@ __all__ = ["Rule", "rule_of"]
 
 _RULES = 8192  # as many as a program has operations; the bound is for programs that make operations as they run
 
+# What a path says as it is, but for names that begin with a dot: two of them are steps.
+_PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
 _LITERAL_SAFE: Final = ":@!$&'()*+,;=~"  # what RFC 3986 allows in a path beside letters, digits and - . _
 _SHOWN = 80  # characters of a value in an error message
 
@@ -44,12 +46,13 @@ class _Slot:
         where: The rule and operation, for error messages.
     """
 
-    __slots__ = ("_bound", "_matches", "_where", "path")
+    __slots__ = ("_bound", "_matches", "_single", "_where", "path")
 
     def __init__(self, bound: Bound, where: str) -> None:
         self._bound = bound
         self._where = where
         self._matches = re.compile(_pattern(bound.variable), re.DOTALL)
+        self._single = bound.variable.segments == ("*",)
         self.path: _Path = (*bound.place.above, bound.place.field)
 
     def fill(self, message: Message) -> str:
@@ -59,6 +62,8 @@ class _Slot:
             BadRequest: The message has no value that fits.
         """
         value = self._text(message)
+        if self._single and _PLAIN.fullmatch(value):  # as most are: 4 us less
+            return value
         many, asked = self._bound.variable.many, self._bound.variable.text
         if not value and not self._matches.fullmatch(""):
             raise self._unfit(f"is empty, and {asked} needs a value")
@@ -70,12 +75,12 @@ class _Slot:
         return quote(value, safe="/" if many else "")
 
     def _text(self, message: Message) -> str:
-        *parents, leaf = self.path
-        for field in parents:
+        for field in self._bound.place.above:
             child: Message | None = get(message, field)
             if child is None:
                 raise self._unset()
             message = child
+        leaf = self._bound.place.field
         if leaf.presence and not has(message, leaf):
             raise self._unset()
         try:
@@ -127,12 +132,15 @@ class Rule:
         self._whole = plan.whole or (operation.client_streams and not self._framed)
         elsewhere = [bound.place.spot for bound in plan.variables]
         self._elsewhere = frozenset([*elsewhere, (self._body.number,)] if self._body else elsewhere)
+        nothing_left = all((field.number,) in self._elsewhere for field in shape(operation.request).fields)
+        self._no_query = self._whole or nothing_left
         # A field with presence that comes twice, in the path and in the body, is refused by Go Kratos.
         slots = [part for part in self._parts if isinstance(part, _Slot)]
         self._twice = [slot.path for slot in slots if slot.path[-1].presence]
         self.has_body = bool(http.body)
         self.method = http.method if http.method != "*" else ("POST" if http.body else "GET")
         self.has_variables = bool(slots)
+        self._path = None if slots else self._join([part for part in self._parts if isinstance(part, str)])
         self.raw_body = (self.has_body or operation.client_streams) and is_raw(operation.request, self._body)
         self.raw_reply = is_raw(operation.reply, self._response)
         self.needs_message = self.has_variables or not self._whole
@@ -151,9 +159,10 @@ class Rule:
         Raises:
             BadRequest: A field cannot be written there: ``PATH_VARIABLE`` or ``QUERY_PARAMETER``; it names the field.
         """
-        parts = [part if isinstance(part, str) else part.fill(message) for part in self._parts]
-        path = f"/{'/'.join(parts)}{self._verb}"
-        if self._whole:
+        path = self._path
+        if path is None:
+            path = self._join([part if isinstance(part, str) else part.fill(message) for part in self._parts])
+        if self._no_query:
             return path
         try:
             pairs = self._form.write(message, self._elsewhere)
@@ -165,6 +174,9 @@ class Rule:
             ) from None
         query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
         return f"{path}?{query}" if query else path
+
+    def _join(self, parts: Sequence[str]) -> str:
+        return f"/{'/'.join(parts)}{self._verb}"
 
     def encode(self, message: Message, codec: Codec) -> bytes:
         """Returns the body, or one frame of a stream; a body field that is not set is empty.

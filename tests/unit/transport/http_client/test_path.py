@@ -74,6 +74,8 @@ def text(value: str) -> Everything:
         ("/things/{optionals.an_int64}:go", Everything(optionals=Optionals(an_int64=-5)), "/things/-5:go"),
         ("/things/{optionals.a_string}", text("a b/c?d%&e#é"), "/things/a%20b%2Fc%3Fd%25%26e%23%C3%A9"),
         ("/things/{optionals.a_string}", text("-._~Z9"), "/things/-._~Z9"),
+        ("/things/{optionals.a_string}", text(".a"), "/things/.a"),
+        ("/things/{optionals.a_string}", text("a\n"), "/things/a%0A"),
         ("/things/{optionals.a_string=**}", text("a b/c?d%&e#é"), "/things/a%20b/c%3Fd%25%26e%23%C3%A9"),
         ("/things/{optionals.a_string=**}", text(""), "/things/"),
         ("/v1/{optionals.a_string=shelves/*/books/*}/x", text("shelves/1/books/b c"), "/v1/shelves/1/books/b%20c/x"),
@@ -116,6 +118,7 @@ def test_the_primary_rule_counts() -> None:
         ("/x/{optionals.a_string=shelves/*}", text("shelves/a/b"), "does not match"),
         ("/x/{optionals.a_string=shelves/*}", text(""), "is empty"),
         ("/x/{optionals.a_string=all}", text("some"), "does not match"),
+        ("/x/{optionals.a_string}", text("."), ". and .. cannot be sent"),
         ("/x/{optionals.a_string}", text(".."), ". and .. cannot be sent"),
         ("/x/{optionals.a_string=**}", text("a/../b"), ". and .. cannot be sent"),
         (

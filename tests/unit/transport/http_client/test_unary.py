@@ -14,7 +14,7 @@ from aiohttp import web
 from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GREETER_SAY_HELLO, GreeterClient
 from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloRequest
 from fixtures.gen.fixture.kinds.v1.kinds_errors import Nope, OddCode
-from fixtures.gen.fixture.kinds.v1.kinds_kratos import KINDS_ECHO
+from fixtures.gen.fixture.kinds.v1.kinds_kratos import KINDS_ECHO, KINDS_WATCH
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from unit.transport.http_client.rig import client_of, foreign, kinds
 
@@ -30,10 +30,13 @@ from kratos.errors import (
     ServerError,
     ServiceUnavailable,
 )
+from kratos.handler import Handler
 from kratos.metadata import Metadata
-from kratos.operation import Unary
+from kratos.operation import Http, Unary
 from kratos.service import unimplemented
+from kratos.transport.client import Client
 from kratos.transport.http.channel import HTTPChannel
+from kratos.transport.resolve import Single
 from kratos.wire.errors.errors_pb import Status
 
 
@@ -285,6 +288,94 @@ async def test_deadlines(phase: str) -> None:
             await channel.unary(Ping(), direct(timeout=0))
         await asyncio.wait_for(gone.acquire(), 2)
         await channel.aclose()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.6])  # a timer, and a sweep
+@pytest.mark.parametrize("operation", [KINDS_ECHO, KINDS_WATCH], ids=["unary", "stream"])
+async def test_middleware_sees_that_time_is_up(seconds: float, operation: Any) -> None:
+    """Whatever ends a call at its deadline, middleware see the error as over gRPC, and not that they were cancelled."""
+    seen: list[BaseException] = []
+
+    async def watching(request: Any, call: Call, next: Handler) -> Any:
+        try:
+            return await next(request, call)
+        except BaseException as failure:
+            seen.append(failure)
+            raise
+
+    async def serve(request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async with foreign(serve) as url, Client(Single(HTTPChannel(url)), middleware=[watching]) as client:
+        with pytest.raises(GatewayTimeout) as raised:
+            if operation is KINDS_ECHO:
+                await client.unary(KINDS_ECHO, Ping(), {"timeout": seconds}, {})
+            else:
+                async with client.server_stream(KINDS_WATCH, Ping(), {"timeout": seconds}, {}) as replies:
+                    await anext(aiter(replies))
+    assert seen == [raised.value]
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_callers_that_leave_cancel(stream: bool) -> None:
+    """A caller who stops waiting sees nothing else than that, and the server learns of it."""
+    entered, gone = asyncio.Event(), asyncio.Event()
+
+    async def serve(request: web.Request) -> web.Response:
+        entered.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            gone.set()
+        return web.Response()
+
+    async def watch(client: Client) -> None:
+        async with client.server_stream(KINDS_WATCH, Ping(), {}, {}) as replies:
+            await anext(aiter(replies))
+
+    async with foreign(serve) as url, client_of(url, timeout=30) as client:
+        task = asyncio.create_task(watch(client) if stream else client.unary(KINDS_ECHO, Ping(), {}, {}))
+        await asyncio.wait_for(entered.wait(), 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(gone.wait(), 5)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/shop", "/sh%20op/"])
+@pytest.mark.parametrize(
+    ("message", "target"),
+    [(Ping(text="a b"), "/things/a%20b"), (Ping(text="a#?", count=1), "/things/a%23%3F?count=1")],
+)
+async def test_where_requests_go(prefix: str, message: Ping, target: str) -> None:
+    """The path of the URL goes before every path of the contract; nothing is escaped twice."""
+    things = Unary("/test.v1.Things/Get", Ping, Pong, http=(Http("GET", "/things/{text}"),))
+    seen: list[str] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        seen.append(request.raw_path)
+        return json_response({})
+
+    async with foreign(serve) as url, client_of(url + prefix) as client:
+        await client.unary(things, message, {}, {})
+    assert seen == [prefix.rstrip("/") + target]
+
+
+async def test_callers_may_say_who_they_are() -> None:
+    """A user agent of the caller's takes the place of ours, and the header stands once."""
+    seen: list[list[str]] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        seen.append(request.headers.getall("User-Agent"))
+        return json_response({})
+
+    async with kinds(serve) as api:
+        await api.echo(Ping(), headers={"user-agent": "mine/1"})
+        await api.echo(Ping())
+    assert seen[0] == ["mine/1"]
+    assert [agent.partition("/")[0] for agent in seen[1]] == ["kratos-py"]
 
 
 async def test_connection_refused() -> None:
