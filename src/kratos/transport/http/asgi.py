@@ -93,44 +93,38 @@ class ASGIFront:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _request(scope, scope["method"])
-        body: bytes | None = None
         try:
-            match = self._edge.match(request)
-            target = match.target
-            uploads = target.uploads and request.method not in ("GET", "HEAD")
-            if not uploads and not target.passes:
-                if target.upgrades:
-                    raise ClientError(
-                        f"{target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED"
-                    )
-                body = await self._read(request, receive)
+            answer = await self._answer(request, scope, receive, send)
         except ClientClosed:
             return  # nobody is there to answer
         except asyncio.CancelledError:
+            # Reaches the client where it is the server that ends the call.
             await _respond(send, request, self._edge.refuse(stopping()))
             raise
         except Error as error:
-            await _respond(send, request, self._refuse(request, error))
-            return
-        if body is None and uploads:
-            await self._upload(request, match, receive, send)
-        elif body is None:
-            respond = partial(_respond, send, request)
-            await pass_on(self._edge, request, match, scope=scope, receive=receive, send=send, refuse=respond)
-        elif target.streams:
-            respond = partial(_respond, send, request)
-            stream = EventStream(self._edge, request, match, respond=respond, send=send, heartbeat=self._heartbeat)
-            await (stream.run(body) if CANCELS in scope.get("extensions", ()) else _watched(stream.run(body), receive))
-        else:
-            try:
-                response = await self._edge.answer(request, match, body)
-            except asyncio.CancelledError:
-                # Reaches the client where it is the server that ends the call.
-                await _respond(send, request, self._edge.refuse(stopping()))
-                raise
-            await _respond(send, request, response)
+            answer = self._refuse(request, error)
+        await (_respond(send, request, answer) if isinstance(answer, Response) else answer)
 
-    async def _upload(self, request: Request, match: Match[Target], receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> Response | Coroutine[Any, Any, None]:
+        """Returns the response; for a stream and an application what sends it, which sees to its own end."""
+        match = self._edge.match(request)
+        target = match.target
+        if target.uploads and request.method not in ("GET", "HEAD"):
+            return await self._upload(request, match, receive)
+        respond = partial(_respond, send, request)
+        if target.passes:
+            return pass_on(self._edge, request, match, scope=scope, receive=receive, send=send, refuse=respond)
+        if target.upgrades:
+            raise ClientError(f"{target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED")
+        body = await self._read(request, receive)
+        if not target.streams:
+            return await self._edge.answer(request, match, body)
+        stream = EventStream(self._edge, request, match, respond=respond, send=send, heartbeat=self._heartbeat)
+        return stream.run(body) if CANCELS in scope.get("extensions", ()) else _watched(stream.run(body), receive)
+
+    async def _upload(self, request: Request, match: Match[Target], receive: Receive) -> Response:
         headers = dict(request.headers)
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         upload = Upload(
@@ -149,14 +143,10 @@ class ASGIFront:
                 )
             return Messages(upload)
 
-        try:
-            response = await self._edge.answer(request, match, b"", messages)
-        except asyncio.CancelledError:
-            await _respond(send, request, self._edge.refuse(stopping()))
-            raise
+        response = await self._edge.answer(request, match, b"", messages)
         if not upload.ended:
             response.headers.append(CLOSE)  # the rest of the body is not going to be read
-        await _respond(send, request, response)
+        return response
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         connect = await receive()  # "websocket.connect", always

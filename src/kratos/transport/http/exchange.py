@@ -62,12 +62,8 @@ def request_headers(call: Call, *, accept: str = "", content_type: str = "") -> 
     if left is not None:
         headers["x-request-timeout"] = format_timeout(left)
     if call.headers:
-        headers.extend((key, value) for key, value in call.headers.items() if _is_callers(key))
+        headers.extend(pair for pair in call.headers.items() if pair[0] not in _RESERVED and pair[0][:1] != ":")
     return headers
-
-
-def _is_callers(key: str) -> bool:
-    return key not in _RESERVED and not key.startswith(":")
 
 
 def seconds_left(call: Call) -> float | None:
