@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 from picture import svg
 from record import Comparison, Goal, Results, Subject, Table
 from report import START, Refusal, filled, found, main
 from tables import markdown
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 DOCUMENT = """# Speed
 
