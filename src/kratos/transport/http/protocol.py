@@ -160,15 +160,12 @@ class HTTPProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._due = math.inf
         self._closing = self._deaf = True
-        self._held = None
         self.pipeline.clear()
         if self._answering is not None:  # uvicorn has told the last request, which may be one that waits behind this
             self._answering.disconnected = True
             self._answering.message_event.set()
         if self._working:
-            task = cast("asyncio.Task[None]", self._task)
-            self.tasks.add(task)  # what is left of this connection
-            task.add_done_callback(self.tasks.discard)
+            self._keep(cast("asyncio.Task[None]", self._task))
             self.cancel()
 
     def cancel(self) -> None:
@@ -396,10 +393,9 @@ class HTTPProtocol(HttpToolsProtocol):
         turn = self.cycle
         if isinstance(turn, Turn):
             turn.more_body = False
+            turn.set()
             if turn is self._held:
                 self._start_asgi_task(turn, self.app)
-            else:
-                turn.set()
         else:
             super().on_message_complete()
         self._phase = "idle"
@@ -461,7 +457,15 @@ class HTTPProtocol(HttpToolsProtocol):
         self._answering = cycle
         self._held = None
         work = self._take(cycle) if isinstance(cycle, Turn) else self._run(cycle, app)
-        self._task = self.loop.create_task(work)  # in none of uvicorn's sets while the connection has it: 1 us
+        self._task = self.loop.create_task(work)
+        # A turn ends with its answer, so that the connection has it is enough, and saves 1 us. An application may go on
+        # when it has answered, and the next request takes its place here.
+        if not isinstance(cycle, Turn):
+            self._keep(self._task)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _take(self, turn: Turn) -> None:
         """Answers one request by the lane."""

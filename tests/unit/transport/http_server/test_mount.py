@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -157,6 +158,31 @@ async def test_an_application_is_cancelled_when_its_client_leaves() -> None:
         assert (await raw.head()).status == 200
         raw.reset()
         await until(lambda: "stream closed" in events)
+
+
+async def test_an_application_that_goes_on_after_its_answer() -> None:
+    """Later requests on the connection do not make the server forget the work: stopping waits for it."""
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            await go.wait()
+            done.set()
+
+    async with running(routes=[mount("/jobs", app)]) as server, await server.raw() as raw:
+        for target, status in (("/jobs", 204), ("/echo/a", 200)):
+            await raw.request(target)
+            assert (await raw.answer()).status == status
+        stopping = asyncio.create_task(server.server.stop(15))
+        assert await raw.ended()
+        gc.collect()  # nobody else may hold the work
+        await asyncio.wait({stopping}, timeout=0.3)
+        assert not stopping.done()
+        go.set()
+        await stopping
+        assert done.is_set()
 
 
 async def test_failures_of_an_application(caplog: pytest.LogCaptureFixture) -> None:
