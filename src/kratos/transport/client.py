@@ -18,7 +18,7 @@ from kratos.handler import Handler, Messages, Middleware, chain
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
 from kratos.service import BidiCall, CallOptions, ClientStreamCall, ServerStreamCall
-from kratos.transport.deadline import Deadlines
+from kratos.transport.deadline import Deadlines, expired
 from kratos.transport.pipe import Pipe
 from kratos.transport.resolve import Channels
 
@@ -120,19 +120,18 @@ class Client:
     def _chain(self, operation: AnyOperation) -> Handler:
         handler = self._chains.get(operation)
         if handler is None:
-            send: Handler = self._stream if operation.streams else self._send
-            handler = self._chains[operation] = chain(self._middleware, send, operation)
+            handler = self._chains[operation] = chain(self._middleware, self._send, operation)
         return handler
 
     async def _send(self, request: Any, call: Call) -> Any:
         channel = await self._channels.pick(call)
         call.peer = channel.peer
-        return await channel.unary(request, call)
-
-    async def _stream(self, request: Any, call: Call) -> Any:
-        channel = await self._channels.pick(call)
-        call.peer = channel.peer
-        return await channel.stream(request, call)
+        try:
+            return await (channel.stream if call.operation.streams else channel.unary)(request, call)
+        except asyncio.CancelledError:
+            if call.overdue:  # said here and not by the watch, so that middleware see the error
+                raise expired(call) from None
+            raise
 
 
 class _Stream(Generic[Req, Rep]):

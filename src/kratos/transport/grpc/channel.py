@@ -107,8 +107,6 @@ class GRPCChannel:
         except grpc.aio.AioRpcError as failure:
             raise self._error(failure, call) from failure
         except asyncio.CancelledError:
-            if call.overdue:  # the client's watch was faster than grpcio
-                raise expired(call) from None
             if _cancelling() > cancelling:
                 raise
             raise self._reason(None) from None  # aclose()
@@ -132,8 +130,6 @@ class GRPCChannel:
         except grpc.aio.AioRpcError as failure:
             raise self._error(failure, call) from failure
         except asyncio.CancelledError:
-            if call.overdue:  # the client's watch was faster than grpcio
-                raise expired(call) from None
             if _cancelling() > cancelling:
                 raise
             # Not the caller: the call was cancelled by what feeds it, or by aclose().

@@ -6,7 +6,6 @@ Unary calls and streams of replies are ordinary requests; where requests are str
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Final
@@ -22,7 +21,6 @@ from kratos.codec.json import JsonCodec
 from kratos.codec.raw import RawCodec
 from kratos.errors import Error, ServerError
 from kratos.handler import Messages
-from kratos.transport.deadline import expired
 from kratos.transport.http.duplex import Duplex
 from kratos.transport.http.exchange import (
     PROTOJSON,
@@ -113,33 +111,14 @@ class HTTPChannel:
                 ``CONNECTION_LOST`` where it broke. ``InternalServer`` for a reply that cannot be read.
         """
         rule = rule_of(call.operation)
-        try:
-            return await self._reply(rule, await self._open(rule, request, call, self._codec), call)
-        except asyncio.CancelledError:
-            if call.overdue:
-                raise expired(call) from None
-            raise
+        return await self._reply(rule, await self._open(rule, request, call, self._codec), call)
 
     async def stream(self, request: Any, call: Call) -> Any:
         """Carries one streaming call, over server-sent events or a WebSocket; see ``Channel``.
 
         Streams of ``google.api.HttpBody`` in one direction are the body of a request or of a response.
         """
-        try:
-            return await self._stream(rule_of(call.operation), request, call)
-        except asyncio.CancelledError:
-            if call.overdue:
-                raise expired(call) from None
-            raise
-
-    async def aclose(self) -> None:
-        """Closes every connection; see ``Channel``."""
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def _stream(self, rule: Rule, request: Any, call: Call) -> Any:
+        rule = rule_of(call.operation)
         if rule.raw_body and not call.operation.server_streams:
             first = await anext(aiter(request), None)
             message = call.operation.request() if first is None else first
@@ -153,6 +132,13 @@ class HTTPChannel:
         finally:
             response.close()
         return None
+
+    async def aclose(self) -> None:
+        """Closes every connection; see ``Channel``."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def _open(
         self,

@@ -328,10 +328,10 @@ class _Uvicorn(uvicorn.Server):
         for connection in self._connections():
             connection.shutdown()
         await self._idle(timeout)
-        for connection in self._connections():
-            connection.cancel()
-        for task in self.server_state.tasks:  # of connections that are gone
+        for task in self.server_state.tasks:
             task.cancel()
+        for connection in self._connections():  # what is not in that set; nothing is cancelled twice
+            connection.cancel()
         await self._idle(_GRACE_SECONDS)
         config.closed = True
         for connection in self._connections():
