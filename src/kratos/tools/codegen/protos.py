@@ -16,6 +16,7 @@ __all__ = ["MAPPED", "VALIDATE", "sources", "stage"]
 
 MAPPED = (
     "google/api", "google/longrunning", "google/rpc", "google/type", "errors", "kratos/options/v1", "buf/validate",
+    "grpc/health/v1", "grpc/reflection/v1", "grpc/reflection/v1alpha",
 )  # fmt: skip
 """Folders whose messages live in ``kratos.wire``: generated code imports them from there, one class per message."""
 
