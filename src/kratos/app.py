@@ -199,7 +199,7 @@ class App:
             if self._registrar is not None:
                 self._instance = _instance(self.info)
                 await self._registrar.register(self._instance)
-            self.info.ready = True
+            self.info.readiness.set(True)
         except BaseException as failure:
             try:
                 await self._stop()
@@ -238,7 +238,7 @@ class App:
         """Goes down step by step and returns what failed on the way."""
         limits = self._shutdown
         failures: list[Exception] = []
-        self.info.ready = False
+        self.info.readiness.set(False)
         instance, self._instance = self._instance, None
         if self._registrar is not None and instance is not None:
             await self._deregister(self._registrar, instance)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from kratos.cookies import SameSite, content_disposition, read_cookies, write_cookie
 from kratos.errors import Error, KnownErrors
+from kratos.live import Live
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation
 
@@ -35,8 +36,8 @@ class AppInfo:
         version: The version of the service.
         id: Unique per process.
         metadata: Facts published with the instance.
-        ready: Whether calls are welcome: true between registration and the first step of stopping.
         endpoints: URLs such as ``grpc://10.0.0.7:9000``; the app sets them once the servers have started.
+        readiness: Whether calls are welcome: true between registration and the first step of stopping. The app sets it.
     """
 
     name: str = ""
@@ -44,7 +45,12 @@ class AppInfo:
     id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     endpoints: tuple[str, ...] = ()
-    ready: bool = False
+    readiness: Live[bool] = field(default_factory=lambda: Live(value=False), compare=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls are welcome now."""
+        return self.readiness.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from kratos.call import AppInfo, Call
 from kratos.errors import Error
+from kratos.live import Live
 from kratos.operation import Http, ServerStream, Unary
 from kratos.service import Service
 from kratos.transport.http import HTTPServer
@@ -48,7 +49,7 @@ class Evil(Service):
 async def served(deed: Deed) -> AsyncIterator[Callable[[bytes], Awaitable[Exchange]]]:
     """Serves a handler; what is yielded sends a request and reads until the connection is closed."""
     server = HTTPServer("127.0.0.1:0")
-    server.mount([Evil(deed)], (), AppInfo(name="evil", ready=True))
+    server.mount([Evil(deed)], (), AppInfo(name="evil", readiness=Live(value=True)))
     await server.start()
     port = int(server.endpoint.rpartition(":")[2])
 

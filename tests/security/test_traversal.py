@@ -11,6 +11,7 @@ from catalogue.service import Asked, services
 from fixtures.gen.catalog.v1.catalog_pb import GetBookRequest, GetPageRequest, MoveBookRequest
 
 from kratos.call import AppInfo
+from kratos.live import Live
 from kratos.transport.http import HTTPServer
 from security.wire import exchange
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("engine")  # over both fronts, with the sam
 async def catalogue(asked: Asked) -> AsyncIterator[int]:
     """Serves the catalogue; yields its port."""
     server = HTTPServer("127.0.0.1:0")
-    server.mount(services(asked), (), AppInfo(name="catalogue", ready=True))
+    server.mount(services(asked), (), AppInfo(name="catalogue", readiness=Live(value=True)))
     await server.start()
     try:
         yield int(server.endpoint.rpartition(":")[2])

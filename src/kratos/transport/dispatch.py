@@ -41,11 +41,15 @@ class Endpoint:
         operation: What it answers.
         handler: The chain of middleware with the service's method at its end.
         usual: Whether the server's usual time limit applies.
+        limit: The seconds that its middleware grants it at most; None is no limit.
+        own: Whether it is the server's own.
     """
 
     operation: AnyOperation
     handler: Handler
     usual: bool
+    limit: float | None = None
+    own: bool = False
 
 
 class Dispatcher:
@@ -58,6 +62,7 @@ class Dispatcher:
         threads: How many plain ``def`` methods may run at a time, in threads; further calls wait for one, which counts
             toward their deadline.
         app: Who is serving, for ``call.app``.
+        own: Services of the server itself, which pass no middleware.
 
     Raises:
         ValueError: Two services implement the same operation, or ``threads`` is less than one.
@@ -72,14 +77,16 @@ class Dispatcher:
         timeout: float | None = 10.0,
         threads: int = 40,
         app: AppInfo | None = None,
+        own: Iterable[Service] = (),
     ) -> None:
         self.app = app
         self._threads = _Threads(threads)
         self._deadlines = Deadlines(timeout, "server")
-        self._middleware = middleware = list(middleware)
+        middleware = list(middleware)
         owners: dict[str, Service] = {}
         endpoints: dict[str, Endpoint] = {}
-        for service in services:
+        for service, is_own in (*((each, False) for each in services), *((each, True) for each in own)):
+            passed = [] if is_own else middleware
             for name, operation in service.__operations__:
                 if operation.name in endpoints:
                     raise ValueError(
@@ -87,8 +94,9 @@ class Dispatcher:
                         "pass one of them"
                     )
                 owners[operation.name] = service
-                handler = chain(middleware, _terminal(service, name, operation, self._threads), operation)
-                endpoints[operation.name] = Endpoint(operation, handler, usual=not operation.streams)
+                handler = chain(passed, _terminal(service, name, operation, self._threads), operation)
+                limit = time_limit(passed, operation)
+                endpoints[operation.name] = Endpoint(operation, handler, not operation.streams, limit, is_own)
         self.endpoints: Mapping[str, Endpoint] = MappingProxyType(endpoints)
 
     async def dispatch(self, endpoint: Endpoint, request: Any, call: Call) -> Any:
@@ -126,8 +134,7 @@ class Dispatcher:
     def limit(self, endpoint: Endpoint) -> float | None:
         """Returns the seconds that a call has here at most, by the server's limit and by those of its middleware."""
         usual = self._deadlines.seconds if endpoint.usual else None
-        limits = [usual, time_limit(self._middleware, endpoint.operation)]
-        return min((limit for limit in limits if limit is not None), default=None)
+        return min((limit for limit in (usual, endpoint.limit) if limit is not None), default=None)
 
     def close(self) -> None:
         """Lets the threads of ``def`` methods end, those at work with their method; a later call starts new ones."""

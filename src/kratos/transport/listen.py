@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kratos.transport.tls import TLS
+
 __all__ = ["Address", "Addressed", "claim", "listen", "permit", "release"]
 
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -74,13 +76,16 @@ class Addressed:
 
     Args:
         address: ``host:port``, where port 0 takes a free one; or ``unix:/path``.
+        tls: Its certificate, for a server that has one.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is something else, or a Unix socket with TLS.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: TLS | None = None) -> None:
         self._address = Address.parse(address)
+        if tls is not None and self._address.path:
+            raise ValueError(f"{address} needs no TLS: what it carries stays on this machine")
 
     @property
     def address(self) -> str:

@@ -6,13 +6,15 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from kratos.transport.tls import TLS
+
 __all__ = ["Target"]
 
 _PORTS = {"http": 80, "https": 443, "grpc": None, "grpcs": None}
 _UNIX = ("unix", "http+unix", "grpc+unix")
 _FORMS = (
-    "host:port, http://host:port, https://host:port, grpc://host:port, unix:/path, direct:///host:port,host:port or "
-    "discovery:///name"
+    "host:port, http://host:port, https://host:port, grpc://host:port, grpcs://host:port, unix:/path, "
+    "direct:///host:port,host:port or discovery:///name"
 )
 
 
@@ -54,6 +56,21 @@ class Target:
                 raise ValueError(f"target {text!r} has a path: a client's paths come from the contract")
             return cls((_address(rest.rstrip("/"), text, _PORTS[scheme]),), secure=scheme.endswith("s"))
         raise ValueError(f"target {text!r} has an unknown scheme; use {_FORMS}")
+
+    def secured(self, tls: TLS | None, text: str, scheme: str) -> TLS | None:
+        """Returns the TLS to connect with, None for none.
+
+        Args:
+            tls: What was asked for beside the target.
+            text: The target as it was written.
+            scheme: What it would have to begin with.
+
+        Raises:
+            ValueError: The target has no TLS, and it was asked for.
+        """
+        if tls is not None and self.secure is False:
+            raise ValueError(f"{text} has no TLS: take tls= away, or say {scheme}://")
+        return TLS() if tls is None and self.secure else tls
 
 
 def _path(rest: str, text: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["TLS", "Renewal"]
+__all__ = ["TLS", "Renewal", "RenewedContext"]
 
 logger = logging.getLogger("kratos.tls")
 
@@ -99,7 +100,41 @@ class TLS:
 
 
 class Renewal:
-    """The TLS of a server that runs: its certificate is read again when the files change.
+    """The certificate of a server that runs, which is taken anew when its files change.
+
+    Args:
+        tls: The files.
+        take: Takes what is in them, now and after each change; a ValueError says that it is of no use.
+
+    Raises:
+        ValueError: As ``take``, the first time.
+    """
+
+    def __init__(self, tls: TLS, take: Callable[[], None]) -> None:
+        self._tls = tls
+        self._take = take
+        self._seen = self._stamps()
+        take()
+
+    def check(self) -> None:
+        """Takes what is in the files now, if that is something else and of use; who is connected stays connected."""
+        seen = self._stamps()
+        if seen == self._seen:
+            return
+        self._seen = seen  # from before they are read: what changes meanwhile is seen the next time
+        try:
+            self._take()
+        except ValueError as failure:
+            logger.error("the certificate of before is served on: %s", failure)  # noqa: TRY400 - words, no traceback
+        else:
+            logger.info("a new certificate is served: %s", self._tls.cert)
+
+    def _stamps(self) -> list[tuple[int, ...]]:
+        return [_stamp(path) for path in (self._tls.cert, self._tls.key) if path is not None]
+
+
+class RenewedContext(Renewal):
+    """The TLS of a server that runs on ``ssl``.
 
     Args:
         tls: The files.
@@ -113,26 +148,9 @@ class Renewal:
     """
 
     def __init__(self, tls: TLS, protocols: list[str]) -> None:
-        self._tls = tls
-        self._seen = self._stamps()
         self.context = tls.server_context()
         self.context.set_alpn_protocols(protocols)
-
-    def check(self) -> None:
-        """Takes what is in the files now, if that is something else and of use; who is connected stays connected."""
-        seen = self._stamps()
-        if seen == self._seen:
-            return
-        self._seen = seen  # from before they are read: what changes meanwhile is seen the next time
-        try:
-            self._tls.load(self.context)
-        except ValueError as failure:
-            logger.error("the certificate of before is served on: %s", failure)  # noqa: TRY400 - words, no traceback
-        else:
-            logger.info("a new certificate is served: %s", self._tls.cert)
-
-    def _stamps(self) -> list[tuple[int, ...]]:
-        return [_stamp(path) for path in (self._tls.cert, self._tls.key) if path is not None]
+        super().__init__(tls, lambda: tls.load(self.context))
 
 
 def _stamp(path: StrPath) -> tuple[int, ...]:

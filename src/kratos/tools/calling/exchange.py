@@ -42,8 +42,8 @@ class Place:
         """Reads a target.
 
         Args:
-            text: ``http://host:port``, ``https://host:port``, ``grpc://host:port``, ``http+unix:/path``, or an address
-                without a transport.
+            text: ``http://host:port``, ``https://host:port``, ``grpc://host:port``, ``grpcs://host:port``,
+                ``http+unix:/path``, or an address without a transport.
             kind: The transport, where the target does not say it.
             tls: Certificates, if there are any.
 
@@ -65,8 +65,6 @@ class Place:
         if chosen is None:
             forms = f"http://{text} or grpc://{text}" if not separator else f"{text} --http or {text} --grpc"
             raise Failure(f"{text} does not say how to call it: {forms}", code=USAGE)
-        if chosen == "grpc" and tls is not None:
-            raise Failure("TLS is not there yet for gRPC: certificates are for https:// targets", code=USAGE)
         return cls(text, chosen, tls)
 
     def connect(self, codec: Codec) -> Client:
@@ -85,7 +83,7 @@ class Place:
                 return HTTPClient(self.url, timeout=None, codec=codec, tls=self.tls)
             from kratos.transport.grpc.client import GRPCClient  # noqa: PLC0415 - only the library that is needed
 
-            return GRPCClient(self.url, timeout=None)
+            return GRPCClient(self.url, timeout=None, tls=self.tls)
         except ValueError as wrong:
             raise Failure(str(wrong), code=USAGE) from wrong
 
@@ -119,15 +117,15 @@ class Exchange:
         url = self.place.url
         is_socket = "unix:" in url
         address = url.rpartition("://")[2].strip("/")
+        secure = "s" if self.place.tls is not None or url.startswith(("https:", "grpcs:")) else ""
         if self.place.kind == "grpc":
-            return f"{self.operation.name} at {url}" if is_socket else f"grpc://{address}{self.operation.name}"
+            return f"{self.operation.name} at {url}" if is_socket else f"grpc{secure}://{address}{self.operation.name}"
         from kratos.transport.http.path import rule_of  # noqa: PLC0415 - only the library that is needed
 
         rule = rule_of(self.operation)
         verb = "WebSocket" if self.operation.client_streams else rule.method
         path = self.operation.http[0].path if request is None else rule.target(request)
-        secure = self.place.tls is not None or url.startswith("https:")
-        return f"{verb} {path} at {url}" if is_socket else f"{verb} http{'s' if secure else ''}://{address}{path}"
+        return f"{verb} {path} at {url}" if is_socket else f"{verb} http{secure}://{address}{path}"
 
     async def run(self, client: Client, requests: AsyncIterator[Any], take: Callable[[Any], None]) -> None:
         """Makes the call; whatever ends this ends it on the server too.

@@ -155,4 +155,5 @@ def _rest(served: _Served) -> Iterator[str]:
         yield ""
         yield f"{served.endpoint}  {paint('paths of its own', 'faint')}"
     for route in own:
-        yield f"      {route.method:6} {route.path}"
+        verb = f"{route.method:6} " if route.method else ""
+        yield f"      {verb}{route.path}"

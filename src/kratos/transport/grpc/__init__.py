@@ -9,10 +9,11 @@ from kratos.lazy import lazy
 if TYPE_CHECKING:
     from kratos.transport.grpc.channel import GRPCChannel
     from kratos.transport.grpc.client import GRPCClient
+    from kratos.transport.grpc.health import Health
     from kratos.transport.grpc.options import KeepAlive, Limits
     from kratos.transport.grpc.server import GRPCServer
 
-__all__ = ["GRPCChannel", "GRPCClient", "GRPCServer", "KeepAlive", "Limits"]
+__all__ = ["GRPCChannel", "GRPCClient", "GRPCServer", "Health", "KeepAlive", "Limits"]
 
 __getattr__ = lazy(
     __name__,
@@ -20,6 +21,7 @@ __getattr__ = lazy(
         "GRPCChannel": "channel",
         "GRPCClient": "client",
         "GRPCServer": "server",
+        "Health": "health",
         "KeepAlive": "options",
         "Limits": "options",
     },

@@ -12,10 +12,11 @@ import grpc.aio
 
 from kratos.call import Call, Peer
 from kratos.codec.proto import ProtoCodec
-from kratos.errors import ClientClosed, Error, InternalServer, ServiceUnavailable
+from kratos.errors import ClientClosed, Error, InternalServer
 from kratos.handler import Messages
 from kratos.operation import AnyOperation
 from kratos.transport.deadline import expired
+from kratos.transport.grpc.failures import closed, connection_error
 from kratos.transport.grpc.headers import from_grpc, to_grpc
 from kratos.transport.grpc.options import DEFAULT_LIMITS, KeepAlive, Limits, channel_options
 from kratos.transport.grpc.status import DETAILS_TRAILER, from_status
@@ -26,17 +27,6 @@ CODEC: Final = ProtoCodec()
 
 # grpcio's clock and the event loop's do not strike at the same moment.
 DEADLINE_SLACK_SECONDS: Final = 0.1
-
-_UNREACHED: Final = ("failed to connect", "errors resolving", "DNS resolution failed", "empty address list")
-_LOST: Final = (
-    "Socket closed",
-    "Stream removed",
-    "Connection reset",
-    "Broken pipe",
-    "GOAWAY",
-    "keepalive",
-    "ping timeout",
-)
 
 T = TypeVar("T")
 
@@ -52,6 +42,9 @@ class GRPCChannel:
         limits: What a server may send at most.
         keepalive: Pings that find out whether a silent peer is still there, while calls are under way. None by
             default, because servers of other makes may close the connections of clients that ping.
+        credentials: How to trust the server, and who we are; None is no TLS.
+        authority: What the server is called, in ``:authority`` and for its certificate; the address if empty.
+        compress_over: Requests of more bytes are compressed (gzip), and streamed ones of any size; None is never.
     """
 
     kind = "grpc"
@@ -62,9 +55,14 @@ class GRPCChannel:
         *,
         limits: Limits = DEFAULT_LIMITS,
         keepalive: KeepAlive | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        authority: str = "",
+        compress_over: int | None = None,
     ) -> None:
         self.peer = Peer(address)
-        self._options = channel_options(limits, keepalive)
+        self._options = channel_options(limits, keepalive, authority)
+        self._credentials = credentials
+        self._compress_over = compress_over
         self._channel: grpc.aio.Channel | None = None
         self._methods: dict[AnyOperation, _Method] = {}
         self._rpcs: set[_Rpc] = set()
@@ -142,7 +140,7 @@ class GRPCChannel:
 
     def _start(self, data: bytes | None, call: Call) -> _Rpc:
         if self._closed:
-            raise self._closed_error()
+            raise closed(self.peer.address)
         remaining = call.remaining()
         if remaining == 0.0:
             raise expired(call)
@@ -152,7 +150,13 @@ class GRPCChannel:
             timeout=remaining,
             metadata=to_grpc(call.headers.items()) if call.headers else None,
             wait_for_ready=call.options.get("wait_for_ready"),
+            compression=self._compression(data),
         )
+
+    def _compression(self, data: bytes | None) -> grpc.Compression | None:
+        if self._compress_over is None or (data is not None and len(data) <= self._compress_over):
+            return None
+        return grpc.Compression.Gzip
 
     def _method(self, operation: AnyOperation) -> _Method:
         channel = self._channel
@@ -169,7 +173,9 @@ class GRPCChannel:
         return method
 
     def _open(self) -> grpc.aio.Channel:
-        return grpc.aio.insecure_channel(self.peer.address, self._options)  # the one place where TLS will differ
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self.peer.address, self._options)
+        return grpc.aio.secure_channel(self.peer.address, self._credentials, self._options)
 
     def _error(self, failure: grpc.aio.AioRpcError, call: Call) -> Error:
         """Returns what a failed RPC means, and notes the headers and trailers that came with it."""
@@ -179,31 +185,18 @@ class GRPCChannel:
         if DETAILS_TRAILER not in trailers:
             if code is grpc.StatusCode.DEADLINE_EXCEEDED and _is_over(call):
                 return expired(call)
-            if code is grpc.StatusCode.UNAVAILABLE and (lost := self._connection_error(message)):
-                return lost
+            if code is grpc.StatusCode.UNAVAILABLE:
+                lost = connection_error(message, self.peer.address, tls=self._credentials is not None)
+                if lost is not None:
+                    return lost
         return from_status(code.value[0], message, trailers, call.known)
-
-    def _connection_error(self, message: str) -> Error | None:
-        """Returns the error of a connection, None if it was the peer who said UNAVAILABLE.
-
-        grpcio tells the two apart by nothing but its words.
-        """
-        if message.startswith(_UNREACHED):
-            return ServiceUnavailable(f"cannot reach {self.peer.address}: {message}", reason="CONNECTION_FAILED")
-        if any(words in message for words in _LOST):
-            what = f"the connection to {self.peer.address} was lost: {message}"
-            return ServiceUnavailable(what, reason="CONNECTION_LOST")
-        return None
 
     def _reason(self, sender: _Sender | None) -> BaseException:
         if self._closed:
-            return self._closed_error()
+            return closed(self.peer.address)
         if sender is not None and sender.failure is not None:
             return sender.failure
         return ClientClosed("the requests of this call were cancelled", reason="CANCELLED")
-
-    def _closed_error(self) -> Error:
-        return ServiceUnavailable(f"the connection to {self.peer.address} is closed", reason="CONNECTION_CLOSED")
 
 
 class _Sender:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import grpc.aio
 
+from kratos.transport.grpc.credentials import server_credentials
 from kratos.transport.grpc.guard import new_server
 from kratos.transport.grpc.handlers import Handlers, refuse
 from kratos.transport.grpc.options import Options
 from kratos.transport.listen import Address, claim, listen, permit
+from kratos.transport.tls import TLS
 
 __all__ = ["Engine", "GrpcioEngine", "target"]
 
@@ -53,19 +55,25 @@ class GrpcioEngine:
     Args:
         handlers: What answers.
         options: grpcio's options.
+        tls: Its certificate; None is no TLS.
     """
 
-    def __init__(self, handlers: Handlers, options: Options) -> None:
+    def __init__(self, handlers: Handlers, options: Options, tls: TLS | None = None) -> None:
         self._handlers = handlers
         self._options = options
+        self._tls = tls
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: Address) -> Address:
         """Listens; see ``Engine.start``."""
+        credentials = _credentials(self._tls, address)
         server = new_server(self._handlers.methods, refuse, self._options)
         claim(address)  # grpcio takes the place of whoever serves there, without a word
         try:
-            port = server.add_insecure_port(target(address))
+            if credentials is None:
+                port = server.add_insecure_port(target(address))
+            else:
+                port = server.add_secure_port(target(address), credentials)
         except RuntimeError:
             listen(address).close()  # grpcio does not say why it failed; the socket does
             raise
@@ -86,3 +94,10 @@ class GrpcioEngine:
         await closing
         if left:
             logger.warning("%d calls did not end though they were cancelled %g s ago", left, CLEANUP_SECONDS)
+
+
+def _credentials(tls: TLS | None, address: Address) -> Any:
+    try:
+        return None if tls is None else server_credentials(tls)
+    except ValueError as wrong:
+        raise OSError(f"cannot listen on {address}: {wrong}") from wrong

@@ -10,6 +10,7 @@ from kratos.call import Call
 from kratos.errors import ClientClosed, ClientError, Error
 from kratos.handler import conceal
 from kratos.transport.dispatch import Dispatcher, Endpoint
+from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.backlog import Backlog, Outflow
 from kratos.transport.grpc.engine import CLEANUP_SECONDS
 from kratos.transport.grpc.handlers import CANCEL_SECONDS, CODEC, encode, encoded, failed, stopping
@@ -32,16 +33,25 @@ class Calls:
         native: Its module.
         dispatcher: What answers.
         endpoints: What is served, in the order in which the front knows it.
+        admission: How many calls may be under way.
         max_message: The largest request, in bytes.
     """
 
     def __init__(
-        self, front: Front, native: Native, dispatcher: Dispatcher, endpoints: Sequence[Endpoint], max_message: int
+        self,
+        front: Front,
+        native: Native,
+        dispatcher: Dispatcher,
+        endpoints: Sequence[Endpoint],
+        *,
+        admission: Admission,
+        max_message: int,
     ) -> None:
         self._front = front
         self._native = native
         self._dispatcher = dispatcher
         self._endpoints = endpoints
+        self._admission = admission
         self._max_message = max_message
         self._backlog = Backlog(front.stream_try_send, native.STREAM_FULL)
         self._stopping = False
@@ -124,8 +134,10 @@ class Calls:
             outlet.call = call
         if remaining is not None:
             call.shorten(remaining, "client")
+        request = self._read(call, payload)
+        admitted = self._admission.enter(endpoint, call)
         try:
-            reply = await self._dispatcher.dispatch(endpoint, self._read(call, payload), call)
+            reply = await self._dispatcher.dispatch(endpoint, request, call)
             if outlet is not None:
                 outlet.close()
             else:
@@ -141,6 +153,8 @@ class Calls:
             self._fail(call_id, conceal(failure, call), call, outlet)
         finally:
             self._running.pop(call_id, None)
+            if admitted:
+                self._admission.leave()
 
     def _read(self, call: Call, payload: bytes) -> Any:
         """Returns the request message; an empty one, with the reason in ``call.rejected``, if it cannot be read."""

@@ -17,10 +17,12 @@ from kratos.errors import ClientClosed, Error, ServiceUnavailable, Unimplemented
 from kratos.handler import Messages, conceal
 from kratos.operation import AnyOperation
 from kratos.transport.dispatch import Dispatcher, Endpoint
+from kratos.transport.grpc.admission import Admission
+from kratos.transport.grpc.credentials import identified
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, status_text, to_status
 
-__all__ = ["CODEC", "Handlers", "encode", "encoded", "failed", "refuse", "stopping"]
+__all__ = ["CODEC", "Handlers", "encode", "encoded", "failed", "identified_peer", "refuse", "stopping"]
 
 CODEC: Final = ProtoCodec()
 """How messages are written on the wire."""
@@ -41,6 +43,8 @@ class Handlers:
 
     Args:
         dispatcher: What answers.
+        admission: How many calls may be under way.
+        compress_over: Smaller replies are never compressed; None if none are.
         which: The operations that are served here; all of them if not given.
         peer: Who is at the other end of a call; what grpcio says if not given.
 
@@ -51,10 +55,15 @@ class Handlers:
     def __init__(
         self,
         dispatcher: Dispatcher,
+        admission: Admission,
+        *,
+        compress_over: int | None = None,
         which: Callable[[AnyOperation], bool] | None = None,
         peer: Callable[[_Context], Peer] | None = None,
     ) -> None:
         self._dispatcher = dispatcher
+        self._admission = admission
+        self._compress_over = compress_over
         self._peer = peer or _peer
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -86,13 +95,15 @@ class Handlers:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
         self._running.add(task)
-        outlet = _Outlet(context, endpoint.operation)
+        outlet = _Outlet(context, endpoint.operation, self._compress_over)
+        admitted = False
         try:
             call = self._call(endpoint.operation, context, outlet)
             try:
                 request = _request(incoming, context, call)
+                admitted = self._admission.enter(endpoint, call)
                 reply = await self._dispatcher.dispatch(endpoint, request, call)
-                data = None if endpoint.operation.server_streams else encoded(reply, call)
+                data = None if endpoint.operation.server_streams else outlet.packed(encoded(reply, call))
             except Error as error:
                 await outlet.fail(error, call)
             except asyncio.CancelledError:
@@ -108,6 +119,8 @@ class Handlers:
             raise asyncio.CancelledError from None
         finally:
             self._running.discard(task)
+            if admitted:
+                self._admission.leave()
         return data
 
     def _call(self, operation: AnyOperation, context: _Context, outlet: _Outlet) -> Call:
@@ -130,9 +143,10 @@ class Handlers:
 class _Outlet:
     """What goes back to the client: headers once, then messages, then trailers or an error."""
 
-    __slots__ = ("_context", "_opened", "_operation", "reply")
+    __slots__ = ("_compress_over", "_context", "_opened", "_operation", "reply")
 
-    def __init__(self, context: _Context, operation: AnyOperation) -> None:
+    def __init__(self, context: _Context, operation: AnyOperation, compress_over: int | None) -> None:
+        self._compress_over = compress_over
         self._context = context
         self._operation = operation
         self._opened = False
@@ -140,13 +154,19 @@ class _Outlet:
 
     async def send(self, message: Any) -> None:
         """Sends one streamed reply; waits while the client is slower."""
-        data = encode(message, self._operation)
+        data = self.packed(encode(message, self._operation))
         try:
             await self.open()
             await self._context.write(data)
         except grpc.aio.BaseError:
             await asyncio.sleep(CANCEL_SECONDS)  # Cancelled here, so that a client's leaving always looks the same.
             raise ClientClosed("the client has left", reason="CLIENT_CLOSED") from None
+
+    def packed(self, data: bytes) -> bytes:
+        """Returns the next message to send, of which grpcio is told if it is too small to be compressed."""
+        if self._compress_over is not None and len(data) <= self._compress_over:
+            self._context.disable_next_message_compression()
+        return data
 
     async def open(self) -> None:
         """Sends the headers, the first time it is called."""
@@ -249,6 +269,11 @@ def _peer(context: _Context) -> Peer:
         return peer_of(context.peer())
     except ValueError:  # grpcio issue 25400: now and then an address that is no text
         return UNKNOWN_PEER
+
+
+def identified_peer(context: _Context) -> Peer:
+    """Returns who makes a call, with the certificate that grpcio has verified."""
+    return identified(_peer(context), context.auth_context())
 
 
 def encoded(reply: Any, call: Call) -> bytes:

@@ -18,12 +18,14 @@ from typing import Final
 
 from kratos.call import UNKNOWN_PEER, Peer
 from kratos.transport.dispatch import Dispatcher, Endpoint
+from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.engine import CLEANUP_SECONDS, GrpcioEngine, target
 from kratos.transport.grpc.front import Calls
 from kratos.transport.grpc.handlers import Handlers
 from kratos.transport.grpc.nativelib import Event, Front, load
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, KeepAlive, Limits, server_options
 from kratos.transport.listen import Address, claim, listen, permit
+from kratos.transport.tls import TLS
 
 __all__ = ["NativeEngine", "unserved"]
 
@@ -35,10 +37,11 @@ _ALIVE_SECONDS: Final = 5.0
 """How often the thread looks whether the event loop is still there."""
 
 
-def unserved(keepalive: KeepAlive) -> list[str]:
+def unserved(keepalive: KeepAlive, tls: TLS | None, compress_over: int | None) -> list[str]:
     """Returns the names of options that this engine cannot honour."""
-    names = ("max_idle", "max_age", "tolerate")
-    return [f"keepalive.{name}" for name in names if getattr(keepalive, name) != getattr(DEFAULT_KEEPALIVE, name)]
+    names = ("max_idle", "max_age", "grace", "tolerate")
+    refused = [f"keepalive.{name}" for name in names if getattr(keepalive, name) != getattr(DEFAULT_KEEPALIVE, name)]
+    return [*refused, *(["tls"] if tls else []), *([] if compress_over is None else ["compress_over"])]
 
 
 class NativeEngine:
@@ -58,10 +61,16 @@ class NativeEngine:
         self._dispatcher = dispatcher
         self._limits = limits
         self._keepalive = keepalive
+        self._admission = Admission(limits.max_calls)
         self._peer = UNKNOWN_PEER
         self._running: _Running | None = None
         self._behind = GrpcioEngine(
-            Handlers(dispatcher, lambda operation: operation.client_streams, lambda _: self._peer),
+            Handlers(
+                dispatcher,
+                self._admission,
+                which=lambda operation: operation.client_streams,
+                peer=lambda _: self._peer,
+            ),
             server_options(limits, keepalive),
         )
 
@@ -77,7 +86,14 @@ class NativeEngine:
             await self._behind.start(Address(path=behind))
             front.set_fallback(behind)
             front.start()
-            calls = Calls(front, self._native, self._dispatcher, endpoints, self._limits.max_message)
+            calls = Calls(
+                front,
+                self._native,
+                self._dispatcher,
+                endpoints,
+                admission=self._admission,
+                max_message=self._limits.max_message,
+            )
             self._running = _Running(front, calls, folder)
         except BaseException:
             await self._behind.stop(0)

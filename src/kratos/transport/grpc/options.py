@@ -27,6 +27,8 @@ class Limits:
         max_message: The largest message to receive, in bytes: RESOURCE_EXHAUSTED.
         max_metadata: The most that received headers may take, and received trailers, in bytes: RESOURCE_EXHAUSTED.
         max_streams: Servers: how many calls a connection may have under way; clients keep further ones waiting.
+        max_calls: Servers: how many calls may be under way on all connections together; further ones are refused,
+            RESOURCE_EXHAUSTED, and those of the server's own services do not count. None is no limit.
 
     Raises:
         ValueError: A limit is not positive.
@@ -35,6 +37,7 @@ class Limits:
     max_message: int = 4 * 1024 * 1024
     max_metadata: int = 32 * 1024
     max_streams: int = 1000
+    max_calls: int | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -52,6 +55,7 @@ class KeepAlive:
         max_idle: Servers: a connection without calls is closed after this; None is never.
         max_age: Servers: every connection is closed after this (about, so that not all go at once), so that clients
             look for new servers; calls under way finish. None is never.
+        grace: Servers: how long they may take for that; then they are cut off. None is for ever.
 
     Raises:
         ValueError: A time is not positive.
@@ -62,6 +66,7 @@ class KeepAlive:
     tolerate: float = 10.0
     max_idle: float | None = None
     max_age: float | None = None
+    grace: float | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -80,8 +85,8 @@ DEFAULT_KEEPALIVE: Final = KeepAlive()
 """The keepalive of servers that were given none; channels have none."""
 
 
-def server_options(limits: Limits, keepalive: KeepAlive) -> Options:
-    """Returns what a server tells grpcio."""
+def server_options(limits: Limits, keepalive: KeepAlive, *, compress: bool = False) -> Options:
+    """Returns what a server tells grpcio; ``compress`` is what it does with replies unless told otherwise."""
     options: Options = [
         ("grpc.so_reuseport", 0),  # a busy port is an error, not a quiet second listener
         ("grpc.max_concurrent_streams", limits.max_streams),
@@ -90,15 +95,20 @@ def server_options(limits: Limits, keepalive: KeepAlive) -> Options:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(keepalive.tolerate)),
     ]
+    if compress:
+        # A level and not an algorithm: that one is used whether or not the client accepts it.
+        options.append(("grpc.default_compression_level", 1))
     if keepalive.max_idle is not None:
         options.append(("grpc.max_connection_idle_ms", _milliseconds(keepalive.max_idle)))
     if keepalive.max_age is not None:
         options.append(("grpc.max_connection_age_ms", _milliseconds(keepalive.max_age)))
+    if keepalive.grace is not None:
+        options.append(("grpc.max_connection_age_grace_ms", _milliseconds(keepalive.grace)))
     return options
 
 
-def channel_options(limits: Limits, keepalive: KeepAlive | None) -> Options:
-    """Returns what a channel tells grpcio; None is no pings."""
+def channel_options(limits: Limits, keepalive: KeepAlive | None, authority: str = "") -> Options:
+    """Returns what a channel tells grpcio; None is no pings, and an empty authority the address."""
     return [
         ("grpc.primary_user_agent", USER_AGENT),
         # Services call each other directly, and HTTPClient does: a proxy for the web (http_proxy) is none for them.
@@ -110,6 +120,8 @@ def channel_options(limits: Limits, keepalive: KeepAlive | None) -> Options:
         ("grpc.max_reconnect_backoff_ms", _milliseconds(LAST_RECONNECT_SECONDS)),
         *_sizes(limits),
         *(() if keepalive is None else _pings(keepalive)),
+        # The first is for :authority, the second for the certificate.
+        *((name, authority) for name in ("grpc.default_authority", "grpc.ssl_target_name_override") if authority),
     ]
 
 

@@ -9,12 +9,16 @@ from kratos.call import AppInfo
 from kratos.handler import Middleware
 from kratos.service import Service
 from kratos.transport.dispatch import Dispatcher
+from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.engine import Engine, GrpcioEngine
-from kratos.transport.grpc.handlers import Handlers
+from kratos.transport.grpc.handlers import Handlers, identified_peer
+from kratos.transport.grpc.health import Health
 from kratos.transport.grpc.native import NativeEngine, unserved
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
+from kratos.transport.grpc.own import OwnService, sorted_out
 from kratos.transport.listen import Addressed
 from kratos.transport.routes import Route
+from kratos.transport.tls import TLS
 
 __all__ = ["GRPCServer"]
 
@@ -31,11 +35,16 @@ class GRPCServer(Addressed):
         threads: How many plain ``def`` methods may run at a time.
         limits: What a client may ask of this server at most.
         keepalive: How dead connections are found, and how long connections live.
+        tls: Its certificate, and whom clients must be vouched for by. A certificate that is renewed in its files is
+            taken by the next connection; what else changes there needs a new start.
+        compress_over: Replies of more bytes are compressed (gzip, else deflate) for clients that accept it; None is
+            never. Compressed requests are always read.
         engine: ``grpcio``, or ``native``, which takes a fraction of the CPU for unary calls and streamed replies. That
             needs ``kratos-py[native]``, cannot do all that grpcio can, and is for clients you trust: docs/grpc.md.
 
     Raises:
-        ValueError: The address is none, or the engine cannot do what an option asks for.
+        ValueError: The address is none, TLS is wanted on a Unix socket, or the engine cannot do what an option asks
+            for.
     """
 
     def __init__(
@@ -48,16 +57,20 @@ class GRPCServer(Addressed):
         threads: int = 40,
         limits: Limits = DEFAULT_LIMITS,
         keepalive: KeepAlive = DEFAULT_KEEPALIVE,
+        tls: TLS | None = None,
+        compress_over: int | None = None,
         engine: Literal["grpcio", "native"] = "grpcio",
     ) -> None:
-        super().__init__(address)
-        self._make = _engine(engine, limits, keepalive)
+        super().__init__(address, tls)
+        self._make = _engine(engine, limits, keepalive, tls, compress_over)
         self._name = engine
+        self._tls = tls
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._threads = threads
         self._limits = limits
+        self._own: tuple[OwnService, ...] = ()
         self._dispatcher: Dispatcher | None = None
         self._engine: Engine | None = None
 
@@ -67,28 +80,32 @@ class GRPCServer(Addressed):
         Raises:
             ValueError: Two services implement the same operation.
         """
+        users, self._own = sorted_out((*services, *self._services), [Health()])
         dispatcher = Dispatcher(
-            (*services, *self._services),
+            users,
             (*middleware, *self._middleware),
             timeout=self._timeout,
             threads=self._threads,
             app=app,
+            own=self._own,
         )
+        for service in self._own:
+            service.attach((*users, *self._own), app)
         self._dispatcher = dispatcher
         self._engine = self._make(dispatcher)
 
     @property
     def endpoint(self) -> str:
         """The URL it answers at, with the real port once it has started."""
-        return self._address.url("grpc")
+        return self._address.url("grpc" if self._tls is None else "grpcs")
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """What it serves, and the limits that count there; nothing before it is mounted."""
+        """What it serves, and the limits that count there; its own services come last. Nothing before it is mounted."""
         dispatcher = self._dispatcher
         if dispatcher is None:
             return ()
-        return tuple(
+        served = [
             Route(
                 operation=endpoint.operation,
                 method="",
@@ -98,7 +115,10 @@ class GRPCServer(Addressed):
                 max_message=self._limits.max_message,
             )
             for name, endpoint in dispatcher.endpoints.items()
-        )
+            if not endpoint.own
+        ]
+        own = [Route(operation=None, method="", path=name) for name, each in dispatcher.endpoints.items() if each.own]
+        return (*served, *own)
 
     @property
     def summary(self) -> str:
@@ -110,11 +130,13 @@ class GRPCServer(Addressed):
         """Listens; returns as soon as connections are accepted.
 
         Raises:
-            OSError: The address cannot be had; the message says why.
+            OSError: The address cannot be had, or a certificate cannot be used; the message says why.
             RuntimeError: It was not mounted.
         """
         if self._engine is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
+        for service in self._own:
+            service.open()
         self._address = await self._engine.start(self._address)
 
     async def stop(self, timeout: float | None = None) -> None:
@@ -122,22 +144,30 @@ class GRPCServer(Addressed):
 
         Cancelled calls end as UNAVAILABLE at their clients; None is no limit. Calling it again does nothing.
         """
+        for service in self._own:
+            service.close()
         if self._engine is not None and self._dispatcher is not None:
             await self._engine.stop(timeout)
             self._dispatcher.close()
 
 
-def _engine(name: str, limits: Limits, keepalive: KeepAlive) -> Callable[[Dispatcher], Engine]:
+def _engine(
+    name: str, limits: Limits, keepalive: KeepAlive, tls: TLS | None, compress_over: int | None
+) -> Callable[[Dispatcher], Engine]:
     """Returns what makes the engine of a name.
 
     Raises:
         ValueError: There is none of that name, or it cannot do what an option asks for; the message names it.
     """
     if name == "grpcio":
-        return lambda dispatcher: GrpcioEngine(Handlers(dispatcher), server_options(limits, keepalive))
+        options = server_options(limits, keepalive, compress=compress_over is not None)
+        peer = identified_peer if tls is not None and tls.ca is not None else None
+        return lambda dispatcher: GrpcioEngine(
+            Handlers(dispatcher, Admission(limits.max_calls), compress_over=compress_over, peer=peer), options, tls
+        )
     if name != "native":
         raise ValueError(f"engine {name!r} is not known: it is 'grpcio' or 'native'")
-    refused = unserved(keepalive)
+    refused = unserved(keepalive, tls, compress_over)
     if refused:
         raise ValueError(f"engine 'native' cannot do {', '.join(refused)}: leave it out, or use engine='grpcio'")
     return lambda dispatcher: NativeEngine(dispatcher, limits, keepalive)

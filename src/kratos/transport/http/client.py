@@ -53,9 +53,7 @@ class HTTPClient(Client):
     ) -> None:
         chosen = codec or JsonCodec()
         parsed = Target.parse(target)
-        if tls is not None and parsed.secure is False:
-            raise ValueError(f"{target} has no TLS: take tls= away, or say https://")
-        tls = TLS() if tls is None and parsed.secure else tls
+        tls = parsed.secured(tls, target, "https")
         context = None if tls is None else tls.client_context()
         scheme = "http" if tls is None else "https"
 

@@ -36,7 +36,7 @@ from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.wsprotocol import WebSocketProtocol
 from kratos.transport.listen import Addressed, listen, release
 from kratos.transport.routes import Route
-from kratos.transport.tls import TLS, Renewal
+from kratos.transport.tls import TLS, RenewedContext
 
 __all__ = ["HTTPServer"]
 
@@ -104,10 +104,8 @@ class HTTPServer(Addressed):
             raise ValueError(f"heartbeat is {heartbeat!r}: it must be a positive number of seconds")
         if engine not in get_args(Engine):
             raise ValueError(f"engine is {engine!r}: it must be one of {', '.join(get_args(Engine))}")
-        super().__init__("127.0.0.1:0" if address is None else address)
+        super().__init__("127.0.0.1:0" if address is None else address, tls)
         self._listens = address is not None
-        if tls is not None and self._address.path:
-            raise ValueError(f"{address} needs no TLS: what it carries stays on this machine")
         self._cors = cors
         self._proxies = Proxies(proxies)
         self._tls = tls
@@ -242,7 +240,7 @@ class HTTPServer(Addressed):
         if self._app is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
         try:
-            renewal = None if self._tls is None else Renewal(self._tls, ["http/1.1"])
+            renewal = None if self._tls is None else RenewedContext(self._tls, ["http/1.1"])
         except ValueError as wrong:
             raise OSError(f"cannot listen on {self._address}: {wrong}") from wrong
         await self._lifespans.start()
@@ -304,7 +302,7 @@ class HTTPServer(Addressed):
 class _Uvicorn(uvicorn.Server):
     """uvicorn without its hands on the process: signals belong to the app, stopping to ``HTTPServer``."""
 
-    renewal: Renewal | None = None
+    renewal: RenewedContext | None = None
     """The certificate, if there is one."""
 
     @contextlib.contextmanager

@@ -130,6 +130,9 @@ class Poster(Service):
     wild = hidden = post
 
 
+HEALTH = [f"/grpc.health.v1.Health/{method}" for method in ("Check", "List", "Watch")]
+
+
 def test_rows() -> None:
     """Every binding of every server is a row; the server's own paths are those that no service has."""
     app = App(name="t", services=[Poster()], servers=[*servers(), Foreign()])
@@ -144,8 +147,9 @@ def test_rows() -> None:
     assert found[0]["deprecated"] is True
     assert found[3]["operation"] is found[3]["max_body"] is None
     grpc = [row for row in found if row["server"].startswith("grpc")]
-    assert [row["path"] for row in grpc] == [POST.name, WILD.name, HIDDEN.name]
-    assert {(row["method"], row["body"], row["max_message"]) for row in grpc} == {(None, "*", 2000)}
+    assert [row["path"] for row in grpc if row["operation"]] == [POST.name, WILD.name, HIDDEN.name]
+    assert {(row["method"], row["body"], row["max_message"]) for row in grpc[:3]} == {(None, "*", 2000)}
+    assert [row["path"] for row in grpc[3:]] == HEALTH
     foreign = {"operation": None, "kind": None, "server": Foreign.endpoint, "summary": Foreign.summary}
     assert found[-1] == foreign
     assert json.loads(json.dumps(found)) == found
@@ -172,6 +176,9 @@ def test_text() -> None:
         "",
         "http://127.0.0.1:0  paths of its own",
         "      GET    /readyz",
+        "",
+        "grpc://127.0.0.1:0  paths of its own",
+        *(f"      {path}" for path in HEALTH),
         "",
         "amqp://127.0.0.1:5672  queue shop",
     ]

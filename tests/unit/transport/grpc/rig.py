@@ -9,6 +9,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import h2.config
+import h2.connection
+import h2.events
 from roundtrip.service import Kinds
 
 from kratos.transport.client import Client
@@ -119,3 +122,23 @@ async def raw(address: str, data: bytes, seconds: float = 0.1) -> bytes:
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
     return received
+
+
+@contextlib.asynccontextmanager
+async def recorded() -> AsyncIterator[tuple[str, list[h2.events.Event]]]:
+    """Listens, and drops each connection with its first message; yields the address and what came in."""
+    events: list[h2.events.Event] = []
+
+    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        while not writer.is_closing():
+            writer.write(connection.data_to_send())
+            chunk = await reader.read(65536)
+            came = connection.receive_data(chunk) if chunk else []
+            events.extend(came)
+            if not chunk or any(isinstance(event, h2.events.DataReceived) for event in came):
+                writer.close()
+
+    async with await asyncio.start_server(record, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", events

@@ -14,7 +14,7 @@ from fixtures.gen.fixture.streams.v1.streams_pb import Note
 from unit.transport.certificates import Certificates
 from unit.transport.http_server.support import running
 
-from kratos import TLS, GRPCClient, HTTPClient
+from kratos import TLS, HTTPClient
 from kratos.errors import ServiceUnavailable
 from kratos.registry import Instance, MemoryRegistry
 
@@ -134,6 +134,3 @@ def test_contradictions(made: Certificates) -> None:
             HTTPClient(target, tls=TLS(ca=made.ca))
     with pytest.raises(ValueError, match=r"nothing\.pem cannot be read"):
         HTTPClient("https://localhost:1", tls=TLS(ca=made.folder / "nothing.pem"))
-    for target in ("grpcs://localhost:1", "https://localhost:1"):
-        with pytest.raises(ValueError, match="TLS is not there yet for gRPC: connect to grpc://localhost:1"):
-            GRPCClient(target)

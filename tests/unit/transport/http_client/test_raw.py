@@ -15,6 +15,7 @@ from unit.transport.raw_service import DOWN, ECHO, GET, PART, SET, TALK, TEXT, U
 
 from kratos.call import AppInfo, Reply
 from kratos.errors import Error, Forbidden, NotFound, ServiceUnavailable
+from kratos.live import Live
 from kratos.transport.client import Client
 from kratos.transport.http import HTTPServer, Limits
 from kratos.wire.google.api.httpbody_pb import HttpBody
@@ -28,7 +29,7 @@ async def files() -> Files:
 @pytest.fixture
 async def url(files: Files) -> AsyncIterator[str]:
     server = HTTPServer("127.0.0.1:0", limits=Limits(max_upload=1_000_000))
-    server.mount([files], [], AppInfo(name="files", ready=True))
+    server.mount([files], [], AppInfo(name="files", readiness=Live(value=True)))
     await server.start()
     yield server.endpoint
     await server.stop(1)

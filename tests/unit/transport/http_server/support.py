@@ -18,6 +18,7 @@ from fixtures.gen.fixture.streams.v1.streams_pb import Box, Note
 from kratos.call import AppInfo, Call
 from kratos.errors import Unauthorized
 from kratos.handler import Handler, Messages, Middleware
+from kratos.live import Live
 from kratos.transport.http import HTTPServer
 
 SECRET = "secret-db-password"  # noqa: S105 - what must not be seen
@@ -244,7 +245,7 @@ async def running(
     """Runs a server with the service of every kind."""
     service = Streams()
     server = HTTPServer(address, **options)
-    info = AppInfo(name="streams", ready=True)
+    info = AppInfo(name="streams", readiness=Live(value=True))
     server.mount([service], middleware, info)
     await server.start()
     try:

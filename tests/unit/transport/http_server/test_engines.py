@@ -15,6 +15,7 @@ from fixtures.gen.fixture.streams.v1.streams_pb import Note
 from unit.transport.http_server.support import Raw, Running, Streams, running, until
 
 from kratos.call import AppInfo, Call
+from kratos.live import Live
 from kratos.transport.http import CORS, Format, HTTPServer, Limits, handle
 from kratos.wire.google.api.httpbody_pb import HttpBody
 
@@ -203,7 +204,7 @@ async def test_context_is_a_request_s_own() -> None:
 
 @asynccontextmanager
 async def served(server: HTTPServer, service: Streams) -> AsyncIterator[Running]:
-    info = AppInfo(name="streams", ready=True)
+    info = AppInfo(name="streams", readiness=Live(value=True))
     server.mount([service], (), info)
     await server.start()
     try:

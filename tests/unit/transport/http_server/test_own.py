@@ -18,7 +18,7 @@ async def test_health_and_readiness() -> None:
     async with running() as server:
         assert (await server.ask("/healthz")).json == {"status": "ok"}
         assert (await server.ask("/readyz")).status == 200
-        server.info.ready = False
+        server.info.readiness.set(False)
         assert (await server.ask("/readyz")).status == 503
         assert (await server.ask("/readyz", "HEAD")).status == 503
         assert (await server.ask("/healthz", "POST", b"")).status == 404

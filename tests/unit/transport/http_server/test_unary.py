@@ -153,7 +153,7 @@ async def test_health() -> None:
         assert (await it.ask("/healthz")).json == {"status": "ok"}
         assert (await it.ask("/readyz")).status == 200
         assert (await it.ask("/readyz", "HEAD")).status == 200
-        it.info.ready = False
+        it.info.readiness.set(False)
         assert (await it.ask("/readyz")).status == 503
         assert (await it.ask("/healthz")).status == 200
         assert (await it.ask("/healthz", "POST")).status == 404
