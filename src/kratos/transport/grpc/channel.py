@@ -11,7 +11,6 @@ import grpc
 import grpc.aio
 
 from kratos.call import Call, Peer
-from kratos.codec.proto import ProtoCodec
 from kratos.errors import ClientClosed, Error, InternalServer
 from kratos.handler import Messages
 from kratos.operation import AnyOperation
@@ -20,10 +19,9 @@ from kratos.transport.grpc.failures import closed, connection_error
 from kratos.transport.grpc.headers import from_grpc, to_grpc
 from kratos.transport.grpc.options import DEFAULT_LIMITS, KeepAlive, Limits, channel_options
 from kratos.transport.grpc.status import DETAILS_TRAILER, from_status
+from kratos.transport.grpc.wire import BINARY
 
 __all__ = ["GRPCChannel"]
-
-CODEC: Final = ProtoCodec()
 
 # grpcio's clock and the event loop's do not strike at the same moment.
 DEADLINE_SLACK_SECONDS: Final = 0.1
@@ -77,13 +75,13 @@ class GRPCChannel:
                 not be reached, CONNECTION_LOST if that ended under the call, CONNECTION_CLOSED after ``aclose``.
             TypeError: The request is no message.
         """
-        return self._unary(CODEC.encode(request), call)
+        return self._unary(BINARY.encode(request), call)
 
     def stream(self, request: Any, call: Call) -> Awaitable[Any]:
         """Carries one streaming call; see ``Channel`` and ``unary``."""
         if call.operation.client_streams:
             return self._exchange(None, request, call)
-        return self._exchange(CODEC.encode(request), None, call)
+        return self._exchange(BINARY.encode(request), None, call)
 
     async def aclose(self) -> None:
         """Closes the connection; calls under way fail. Calling it again does nothing."""
@@ -219,7 +217,7 @@ class _Sender:
     async def _run(self) -> None:
         try:
             async for message in self._requests:
-                if not await self._send(CODEC.encode(message)):
+                if not await self._send(BINARY.encode(message)):
                     return
             with contextlib.suppress(grpc.aio.BaseError):
                 await self._rpc.done_writing()
@@ -283,7 +281,7 @@ async def _receive(rpc: _Rpc, call: Call) -> Any:
 
 def _decoded(data: bytes, operation: AnyOperation) -> Any:
     try:
-        return CODEC.decode(data, operation.reply)
+        return BINARY.decode(data, operation.reply)
     except Error as failure:
         what = f"the reply of {operation.name} is unreadable: {failure.message}"
         raise InternalServer(what, reason="CODEC") from None

@@ -13,9 +13,10 @@ from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.backlog import Backlog, Outflow
 from kratos.transport.grpc.engine import CLEANUP_SECONDS
-from kratos.transport.grpc.handlers import CANCEL_SECONDS, CODEC, encode, encoded, failed, stopping
+from kratos.transport.grpc.handlers import CANCEL_SECONDS, failed, stopping
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.nativelib import Details, Event, Front, Native
+from kratos.transport.grpc.wire import Wire
 
 __all__ = ["Calls"]
 
@@ -115,9 +116,10 @@ class Calls:
     async def _serve(self, call_id: int, endpoint: Endpoint, payload: bytes, details: Details) -> None:
         """Serves one call, to its end on the wire."""
         operation = endpoint.operation
+        wire = Wire(operation)
         pairs, peer, remaining = details
         outlet = (
-            _Outlet(call_id, self._front, Outflow(call_id, self._backlog), self._native.STREAM_CLOSED)
+            _Outlet(call_id, self._front, wire, Outflow(call_id, self._backlog), self._native.STREAM_CLOSED)
             if operation.server_streams
             else None
         )
@@ -134,14 +136,14 @@ class Calls:
             outlet.call = call
         if remaining is not None:
             call.shorten(remaining, "client")
-        request = self._read(call, payload)
+        request = self._read(call, payload, wire)
         admitted = self._admission.enter(endpoint, call)
         try:
             reply = await self._dispatcher.dispatch(endpoint, request, call)
             if outlet is not None:
                 outlet.close()
             else:
-                data = encoded(reply, call)
+                data = wire.answer(reply, call)
                 said = call.reply
                 self._front.respond(call_id, data, _sent(said.header_pairs()), _sent(said.trailer_pairs()))
         except Error as error:
@@ -156,9 +158,8 @@ class Calls:
             if admitted:
                 self._admission.leave()
 
-    def _read(self, call: Call, payload: bytes) -> Any:
+    def _read(self, call: Call, payload: bytes, wire: Wire) -> Any:
         """Returns the request message; an empty one, with the reason in ``call.rejected``, if it cannot be read."""
-        message = call.operation.request
         try:
             if len(payload) > self._max_message:
                 raise ClientError(
@@ -166,10 +167,10 @@ class Calls:
                     code=429,
                     reason="MESSAGE_TOO_LARGE",
                 )
-            return CODEC.decode(payload, message)
+            return wire.read(payload)
         except Error as rejected:
             call.rejected = rejected
-            return message()
+            return call.operation.request()
 
     def _fail(self, call_id: int, error: Error, call: Call, outlet: _Outlet | None) -> None:
         code, text, trailers = failed(error, call)
@@ -188,13 +189,14 @@ class _Outlet:
         call: The call.
     """
 
-    __slots__ = ("_call_id", "_closed", "_front", "_opened", "_outflow", "call")
+    __slots__ = ("_call_id", "_closed", "_front", "_opened", "_outflow", "_wire", "call")
 
     call: Call
 
-    def __init__(self, call_id: int, front: Front, outflow: Outflow, closed: int) -> None:
+    def __init__(self, call_id: int, front: Front, wire: Wire, outflow: Outflow, closed: int) -> None:
         self._call_id = call_id
         self._front = front
+        self._wire = wire
         self._outflow = outflow
         self._closed = closed
         self._opened = False
@@ -205,7 +207,7 @@ class _Outlet:
         Raises:
             ClientClosed: The client has left; usually the call is cancelled before.
         """
-        data = encode(message, self.call.operation)
+        data = self._wire.write(message)
         self.open()
         if await self._outflow.send(data) == self._closed:
             await asyncio.sleep(CANCEL_SECONDS)  # cancelled here: a client's leaving always looks the same

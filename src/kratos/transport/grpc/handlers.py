@@ -11,8 +11,6 @@ import grpc
 import grpc.aio
 
 from kratos.call import UNKNOWN_PEER, Call, Peer, Reply
-from kratos.codec.bulk import read
-from kratos.codec.proto import ProtoCodec
 from kratos.errors import ClientClosed, Error, ServiceUnavailable, Unimplemented
 from kratos.handler import Messages, conceal
 from kratos.operation import AnyOperation
@@ -21,11 +19,10 @@ from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.credentials import identified
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, status_text, to_status
+from kratos.transport.grpc.wire import Wire
 
-__all__ = ["CODEC", "Handlers", "encode", "encoded", "failed", "identified_peer", "refuse", "stopping"]
+__all__ = ["Handlers", "failed", "identified_peer", "refuse", "stopping"]
 
-CODEC: Final = ProtoCodec()
-"""How messages are written on the wire."""
 CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 # How long grpcio may take to cancel the task of a client that has left, after its message could not be sent.
@@ -100,10 +97,10 @@ class Handlers:
         try:
             call = self._call(endpoint.operation, context, outlet)
             try:
-                request = _request(incoming, context, call)
+                request = _request(incoming, context, call, outlet.wire)
                 admitted = self._admission.enter(endpoint, call)
                 reply = await self._dispatcher.dispatch(endpoint, request, call)
-                data = None if endpoint.operation.server_streams else outlet.packed(encoded(reply, call))
+                data = None if endpoint.operation.server_streams else outlet.packed(outlet.wire.answer(reply, call))
             except Error as error:
                 await outlet.fail(error, call)
             except asyncio.CancelledError:
@@ -141,20 +138,25 @@ class Handlers:
 
 
 class _Outlet:
-    """What goes back to the client: headers once, then messages, then trailers or an error."""
+    """What goes back to the client: headers once, then messages, then trailers or an error.
 
-    __slots__ = ("_compress_over", "_context", "_opened", "_operation", "reply")
+    Attributes:
+        reply: Headers and trailers.
+        wire: How messages are written.
+    """
+
+    __slots__ = ("_compress_over", "_context", "_opened", "reply", "wire")
 
     def __init__(self, context: _Context, operation: AnyOperation, compress_over: int | None) -> None:
         self._compress_over = compress_over
         self._context = context
-        self._operation = operation
         self._opened = False
+        self.wire = Wire(operation)
         self.reply = Reply()
 
     async def send(self, message: Any) -> None:
         """Sends one streamed reply; waits while the client is slower."""
-        data = self.packed(encode(message, self._operation))
+        data = self.packed(self.wire.write(message))
         try:
             await self.open()
             await self._context.write(data)
@@ -252,16 +254,15 @@ class _Requests:
         raise StopAsyncIteration
 
 
-def _request(incoming: Any, context: _Context, call: Call) -> Any:
+def _request(incoming: Any, context: _Context, call: Call, wire: Wire) -> Any:
     """Returns what the chain gets: the message, or the stream of them."""
-    message = call.operation.request
     if call.operation.client_streams:
-        return Messages(_Requests(context)).map(lambda data: read(CODEC, data, message))
+        return Messages(_Requests(context)).map(wire.read)
     try:
-        return read(CODEC, incoming, message)
+        return wire.read(incoming)
     except Error as rejected:
         call.rejected = rejected
-        return message()
+        return call.operation.request()
 
 
 def _peer(context: _Context) -> Peer:
@@ -274,31 +275,6 @@ def _peer(context: _Context) -> Peer:
 def identified_peer(context: _Context) -> Peer:
     """Returns who makes a call, with the certificate that grpcio has verified."""
     return identified(_peer(context), context.auth_context())
-
-
-def encoded(reply: Any, call: Call) -> bytes:
-    """Returns the reply of a call as bytes.
-
-    Raises:
-        Error: It cannot be written; what a client may know of that.
-    """
-    try:
-        return encode(reply, call.operation)
-    except Exception as failure:
-        raise conceal(failure, call) from failure
-
-
-def encode(reply: Any, operation: AnyOperation) -> bytes:
-    """Returns a reply as bytes.
-
-    Raises:
-        TypeError: It is no message of the operation's type.
-        ValueError: A field holds what its type does not allow.
-    """
-    # Bytes of another message would often be readable as this one.
-    if not isinstance(reply, operation.reply):
-        raise TypeError(f"{operation.name} answers with {operation.reply.__name__}, not {type(reply).__name__}")
-    return CODEC.encode(reply)
 
 
 def _method(operation: AnyOperation) -> Callable[[_Answer], Any]:

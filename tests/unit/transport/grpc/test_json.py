@@ -1,0 +1,64 @@
+"""``application/grpc+json``: clients that write JSON are answered in JSON, by plain grpc.aio stubs of bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
+from roundtrip.service import Kinds
+
+from kratos.transport.grpc.wire import Wire
+
+TEXT = b'{"text":"g\xc3\xbcn","count":2,"unknown":[]}'
+REPLY = {"text": "gün", "count": 2}
+
+
+async def test_every_kind(serve: Any) -> None:
+    """Replies come back in the form of the requests."""
+    served = await serve()
+    assert json.loads(await served.stub("Echo")(TEXT)) == REPLY
+    watched = [json.loads(reply) async for reply in served.stub("Watch")(TEXT)]
+    assert [reply["text"] for reply in watched] == ["gün", "gün"]
+    call = served.stub("Collect")()
+    await call.write(TEXT)
+    await call.done_writing()
+    assert json.loads(await call)["text"] == "gün"
+    call = served.stub("Chat")()
+    await call.write(TEXT)
+    assert json.loads(await call.read())["text"] == "gün"
+    await call.done_writing()
+
+
+async def test_binary_beside_it(serve: Any) -> None:
+    """The binary form stays what it is, whatever came before on the connection."""
+    served = await serve()
+    stub = served.stub("Echo")
+    await stub(TEXT)
+    assert Pong.from_binary(await stub(Ping(text="{}", count=1).to_binary())).text == "{}"
+    assert Pong.from_binary(await stub(b"")).text == ""
+    assert json.loads(await stub(b"{}")) == {"text": "", "count": 0}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b'{"count":"x"}', "count: "), (b'{"count":1', "JSON"), (b"\x7b\x22", "JSON"), (b'"text"', "binary form")],
+)
+async def test_what_is_neither(serve: Any, data: bytes, words: str) -> None:
+    """It is refused with the place of the problem, and reaches no handler."""
+    served = await serve()
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await served.stub("Echo")(data)
+    assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in (failure.value.details() or "")
+
+
+def test_groups_are_binary() -> None:
+    """An unknown group of number 15 begins like an object, and is none."""
+    (_, operation), *_ = Kinds.__operations__
+    wire = Wire(operation)
+    assert wire.read(b"\x7b\x7c\x0a\x01a").text == "a"
+    assert Pong.from_binary(wire.write(Pong(text="b"))).text == "b"
