@@ -94,6 +94,15 @@ async def test_compressed_requests(serve: Any) -> None:
     assert Pong.from_binary(reply).text == LARGE
 
 
+async def test_what_grows_beyond_the_limit(compressing: Served) -> None:
+    """A message that is small on the wire and larger than the limit is refused before it is unpacked."""
+    bomb = Ping(text="a" * (64 << 20)).to_binary()
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await compressing.plain().unary_unary(PREFIX + "Echo")(bomb, compression=grpc.Compression.Gzip, timeout=20)
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert compressing.service.calls == []
+
+
 async def test_what_our_client_compresses() -> None:
     """Large requests, and streamed ones of any size."""
     async with recorded() as (address, events), GRPCClient(address, compress_over=100) as client:
