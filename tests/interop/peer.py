@@ -1,7 +1,7 @@
-"""Builds the Go program of these tests, and runs it.
+"""Builds the Go programs of these tests, and runs the one of Kratos.
 
-What it is built from decides its name in the user's cache, so a second run builds nothing. The generators and the code
-they write stay there too: nothing of Go's is ever in the repository but our own sources.
+What a program is built from decides its name in the user's cache, so a second run builds nothing. The generators and
+the code they write stay there too: nothing of Go's is ever in the repository but our own sources.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,26 +50,49 @@ def build() -> Path:
     Raises:
         RuntimeError: It does not compile, or what it needs cannot be downloaded.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-py" / "interop"
-    cache.mkdir(parents=True, exist_ok=True)
-    sources = [*sorted((HERE / "go").iterdir()), *sorted((HERE / "proto").rglob("*.proto"))]
-    digest = hashlib.sha256(_said("go", "version").encode() + repr(sorted(_GENERATORS.items())).encode())
+    sources = [*sorted((HERE / "go").iterdir()), *sorted((HERE / "proto" / "interop").rglob("*.proto"))]
+
+    def make(folder: Path, made: Path) -> None:
+        shutil.copytree(HERE / "go", folder)
+        _generate(_cache() / "bin", folder)
+        said("go", "build", "-trimpath", "-o", str(made), ".", cwd=folder)
+
+    return built("peer", sources, repr(sorted(_GENERATORS.items())), make)
+
+
+def built(name: str, sources: Sequence[Path], settings: str, make: Callable[[Path, Path], None]) -> Path:
+    """Returns the path of a program; has it made if there is none of these sources.
+
+    Args:
+        name: What its name begins with.
+        sources: The files it is made from.
+        settings: What else decides what it is.
+        make: Makes it: gets the path of a folder that is not there yet and may be used, and where the program goes.
+
+    Raises:
+        RuntimeError: It cannot be made.
+    """
+    digest = hashlib.sha256(said("go", "version").encode() + settings.encode())
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    program = cache / f"peer-{digest.hexdigest()[:16]}"
+    cache = _cache()
+    program = cache / f"{name}-{digest.hexdigest()[:16]}"
     if program.exists():
         return program
-    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
-        folder = Path(name) / "src"
-        shutil.copytree(HERE / "go", folder)
-        _generate(cache / "bin", folder)
-        made = Path(name) / "peer"
-        _said("go", "build", "-trimpath", "-o", str(made), ".", cwd=folder)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as place:
+        made = Path(place) / "made"
+        make(Path(place) / "src", made)
         made.replace(program)
-    for old in cache.glob("peer-*"):
+    for old in cache.glob(f"{name}-*"):
         if old != program:
             old.unlink(missing_ok=True)
     return program
+
+
+def _cache() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-py" / "interop"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def _generate(tools: Path, folder: Path) -> None:
@@ -77,18 +100,23 @@ def _generate(tools: Path, folder: Path) -> None:
     for name, module in _GENERATORS.items():
         place = tools / module.rpartition("@")[2]
         if not (place / name).exists():
-            _said("go", "install", module, cwd=folder, GOBIN=str(place))
+            said("go", "install", module, cwd=folder, GOBIN=str(place))
         options = [f"module={_MODULE}", f"Minterop/v1/interop.proto={_MODULE}/pb"]
         plugins.append({"local": str(place / name), "out": str(folder), "opt": options, "strategy": "all"})
     template = {"version": "v2", "plugins": plugins}
     modules = {"version": "v2", "modules": [{"path": "proto"}, {"path": ".kratos/third_party"}]}
-    _said(
+    said(
         executable(), "generate", ".", "--config", json.dumps(modules), "--template", json.dumps(template),
         "--path", "proto/interop", cwd=PROJECT.root,
     )  # fmt: skip
 
 
-def _said(*command: str, cwd: Path | None = None, **environment: str) -> str:
+def said(*command: str, cwd: Path | None = None, **environment: str) -> str:
+    """Runs a command and returns what it said.
+
+    Raises:
+        RuntimeError: It failed; the message has its output.
+    """
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=BUILD_SECONDS,
         check=False,
