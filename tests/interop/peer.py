@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from protobuf import Message
 
@@ -134,14 +134,18 @@ def _environment() -> dict[str, str]:
 class GoServer:
     """The Go program as a server.
 
+    Args:
+        program: The program.
+        limit: How long a unary call may take, as Go says it.
+
     Attributes:
         http: Where it speaks HTTP, ``host:port``.
         grpc: Where it speaks gRPC.
     """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, limit: str = "20s") -> None:
         self._process = subprocess.Popen(
-            [program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
+            [program, "serve", limit], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
         )
         assert self._process.stdout is not None
         addresses = json.loads(self._process.stdout.readline())
@@ -223,6 +227,41 @@ class GoClient:
         assert process.returncode == 0, err.decode()
         said = json.loads(out)
         return Outcome(said["replies"] or [], said["error"], said["headers"], said["trailers"])
+
+
+class GoWatch:
+    """The Go program as one who watches the health of a server. Use it as an async context manager.
+
+    Args:
+        program: The program.
+        target: Whose health, ``host:port``.
+        service: Which service; the empty name is the server as a whole.
+    """
+
+    def __init__(self, program: Path, target: str, service: str = "") -> None:
+        self._program = program
+        self._wanted = {"target": target, "service": service}
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            self._program, "health", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment()
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(self._wanted).encode() + b"\n")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()
+
+    async def said(self) -> dict[str, Any]:
+        """Returns what it was told next: a ``status``, or the ``code`` and ``reason`` that the stream ended with."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            line = await self._process.stdout.readline()
+        told: dict[str, Any] = json.loads(line)
+        return told
 
 
 def facts(error: Error) -> tuple[int, str, str, dict[str, str]]:
