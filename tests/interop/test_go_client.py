@@ -183,9 +183,18 @@ async def test_trailers_of_a_stream(go_rpc: GoClient) -> None:
     assert outcome.trailers["x-after"] == ["done"]
 
 
-async def test_subtype_of_protobuf(go_rpc: GoClient) -> None:
-    """``application/grpc+proto`` is what ``application/grpc`` is."""
-    assert (await echoed(go_rpc, "Get", Thing(name="a"), subtype="proto")).thing == Thing(name="a")
+@pytest.mark.parametrize("subtype", ["proto", "json"])
+async def test_subtype(go_rpc: GoClient, subtype: str) -> None:
+    """``application/grpc+proto`` is what ``application/grpc`` is; JSON by Kratos' codec is answered in JSON."""
+    request = BINDINGS["body-full"][1]
+    assert (await echoed(go_rpc, "Create", request, subtype=subtype)).thing == request
+    assert (await echoed(go_rpc, "Get", Thing(), subtype=subtype)).thing == Thing()
+    for rpc in ("Watch", "Collect", "Chat"):
+        outcome = await go_rpc.call(rpc, Thing(name="a", count=1), subtype=subtype)
+        assert outcome.error is None, outcome.error
+        assert [reply.rpc for reply in from_json(Seen, outcome.replies)] == [rpc]
+    outcome = await go_rpc.call("Fail", TOLD, subtype=subtype)
+    assert outcome.failed() == (409, "TAKEN", TOLD.message, dict(TOLD.metadata))
 
 
 @pytest.mark.parametrize("rpc", ["Watch", "Follow"])
