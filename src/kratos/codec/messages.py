@@ -33,6 +33,7 @@ from protobuf import (
     Enum,
     Extension,
     Message,
+    Oneof,
     Registry,
     ScalarType,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Field",
     "Kind",
     "Message",
+    "Oneof",
     "Registry",
     "Shape",
     "WellKnown",

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from kratos.transport.grpc.client import GRPCClient
     from kratos.transport.grpc.health import Health
     from kratos.transport.grpc.options import KeepAlive, Limits
+    from kratos.transport.grpc.reflection import Reflection
     from kratos.transport.grpc.server import GRPCServer
 
-__all__ = ["GRPCChannel", "GRPCClient", "GRPCServer", "Health", "KeepAlive", "Limits"]
+__all__ = ["GRPCChannel", "GRPCClient", "GRPCServer", "Health", "KeepAlive", "Limits", "Reflection"]
 
 __getattr__ = lazy(
     __name__,
@@ -24,5 +25,6 @@ __getattr__ = lazy(
         "Health": "health",
         "KeepAlive": "options",
         "Limits": "options",
+        "Reflection": "reflection",
     },
 )

@@ -8,6 +8,7 @@ from typing import Literal
 from kratos.call import AppInfo
 from kratos.handler import Middleware
 from kratos.service import Service
+from kratos.transport.development import in_development
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.engine import Engine, GrpcioEngine
@@ -16,6 +17,7 @@ from kratos.transport.grpc.health import Health
 from kratos.transport.grpc.native import NativeEngine, unserved
 from kratos.transport.grpc.options import DEFAULT_KEEPALIVE, DEFAULT_LIMITS, KeepAlive, Limits, server_options
 from kratos.transport.grpc.own import OwnService, sorted_out
+from kratos.transport.grpc.reflection import Reflection
 from kratos.transport.listen import Addressed
 from kratos.transport.routes import Route
 from kratos.transport.tls import TLS
@@ -80,7 +82,8 @@ class GRPCServer(Addressed):
         Raises:
             ValueError: Two services implement the same operation.
         """
-        users, self._own = sorted_out((*services, *self._services), [Health()])
+        usual = [Health(), Reflection()] if in_development() else [Health()]
+        users, self._own = sorted_out((*services, *self._services), usual)
         dispatcher = Dispatcher(
             users,
             (*middleware, *self._middleware),
