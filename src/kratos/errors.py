@@ -112,6 +112,7 @@ class Error(Exception):
 
     code: int = 500
     reason: str = ""
+    _grpc: int | None = None  # the gRPC code it came with
 
     def __init__(
         self,
@@ -138,7 +139,9 @@ class Error(Exception):
 
     @property
     def grpc_code(self) -> int:
-        """The gRPC status code number that belongs to ``status``."""
+        """The gRPC status code number that belongs to ``status``: the one it came with, where several do."""
+        if self._grpc is not None and http_code(self._grpc) == self.status:
+            return self._grpc
         return grpc_code(self.status)
 
     def __str__(self) -> str:
@@ -151,7 +154,7 @@ class Error(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         facts = {"code": self.code, "reason": self.reason, "metadata": self.metadata, "details": self.details}
-        return _rebuild, (type(self), self.message, facts)
+        return _rebuild, (type(self), self.message, facts), {} if self._grpc is None else {"_grpc": self._grpc}
 
 
 def _rebuild(cls: type[Error], message: str, facts: dict[str, Any]) -> Error:
@@ -309,6 +312,7 @@ def restore(
     *,
     details: Iterable[object] = (),
     known: KnownErrors = MappingProxyType({}),
+    grpc: int | None = None,
 ) -> Error:
     """Makes the error that arrived from a peer.
 
@@ -319,8 +323,12 @@ def restore(
         metadata: The peer's facts.
         details: Further detail messages.
         known: Classes by reason, see ``by_reason``.
+        grpc: The gRPC code number it came with, if it did: two of them may have one HTTP status.
     """
     cls = known.get(reason) if reason else None
     if cls is None:
         cls = error_class(code)
-    return cls(message, code=code, reason=reason, metadata=metadata, details=details)
+    error = cls(message, code=code, reason=reason, metadata=metadata, details=details)
+    if grpc is not None and 0 < grpc < len(GRPC_TO_HTTP):
+        error._grpc = grpc
+    return error

@@ -182,6 +182,31 @@ def test_restore_by_reason(code: int) -> None:
     assert (error.code, UserNotFound.code) == (code, 404)
 
 
+@given(st.integers(1, 16), st.sampled_from(["", "USER_NOT_FOUND"]))
+def test_restore_keeps_the_grpc_code(grpc: int, reason: str) -> None:
+    """An error that came over gRPC goes on with the code it came with, of which several have one HTTP status."""
+    error = restore(http_code(grpc), reason, known=KNOWN, grpc=grpc)
+    assert (error.code, error.grpc_code) == (http_code(grpc), grpc)
+    assert pickle.loads(pickle.dumps(error)).grpc_code == grpc  # noqa: S301 - our own bytes
+    assert copy.copy(error).grpc_code == grpc
+    assert error.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("code", "grpc", "expected"), [(422, 3, 3), (404, 13, 5), (500, 99, 13), (500, 0, 13), (500, -1, 13)]
+)
+def test_restore_with_a_grpc_code_of_another_status(code: int, grpc: int, expected: int) -> None:
+    """A gRPC code that does not belong to the status, or is none, does not count."""
+    assert restore(code, grpc=grpc).grpc_code == expected
+
+
+def test_grpc_code_follows_the_status() -> None:
+    """Who writes another code has that one's gRPC code."""
+    error = restore(409, grpc=6)
+    error.code = 404
+    assert GRPC_NAMES[error.grpc_code] == "NOT_FOUND"
+
+
 def test_restore_matches_reasons_verbatim() -> None:
     """Neither another case nor no reason at all is a match; then the code decides."""
     assert type(restore(404, "user_not_found", known=KNOWN)) is NotFound

@@ -87,7 +87,7 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
     """
     status = _details(code, trailers)
     if status is None:
-        return restore(_exact(code, trailers), message=message, known=known)
+        return restore(_exact(code, trailers), message=message, known=known, grpc=code)
     details = [_unpacked(detail) for detail in status.details]
     info = next((detail for detail in details if isinstance(detail, ErrorInfo)), None)
     return restore(
@@ -97,6 +97,7 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
         {} if info is None else info.metadata,
         details=[detail for detail in details if detail is not info],
         known=known,
+        grpc=code,
     )
 
 
