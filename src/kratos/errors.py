@@ -108,11 +108,17 @@ class Error(Exception):
         reason: What happened, for a program to match: ``USER_NOT_FOUND``. The class's own if not given.
         metadata: Facts beside the message, such as the name that was not found.
         details: Further ``google.rpc`` detail messages; they travel over gRPC only.
+        grpc_code: The gRPC status code, where the usual one of the HTTP status is not meant: 6 is ALREADY_EXISTS, which
+            is 409 as ABORTED is. It brings that status with it; beside another ``code`` it does not count.
+
+    Example:
+        >>> Error("there is such a user", grpc_code=6)
+        Error('there is such a user', code=409, reason='')
     """
 
     code: int = 500
     reason: str = ""
-    _grpc: int | None = None  # the gRPC code it came with
+    _grpc: int | None = None  # the gRPC code it names, or came with
 
     def __init__(
         self,
@@ -122,9 +128,13 @@ class Error(Exception):
         reason: str | None = None,
         metadata: Mapping[str, str] | None = None,
         details: Iterable[object] = (),
+        grpc_code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        if grpc_code is not None:
+            self._grpc = grpc_code
+            self.code = http_code(grpc_code)
         if code is not None:
             self.code = code
         if reason is not None:
@@ -139,10 +149,16 @@ class Error(Exception):
 
     @property
     def grpc_code(self) -> int:
-        """The gRPC status code number that belongs to ``status``: the one it came with, where several do."""
-        if self._grpc is not None and http_code(self._grpc) == self.status:
-            return self._grpc
+        """The gRPC status code number that belongs to ``status``: where several do, the one it names or came with."""
+        own = self._grpc
+        if own is not None and 0 < own < len(GRPC_TO_HTTP) and http_code(own) == self.status:
+            return own
         return grpc_code(self.status)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a gRPC status and nothing more: it names its gRPC code, and no reason or metadata."""
+        return self._grpc is not None and not self.reason and not self.metadata
 
     def __str__(self) -> str:
         head = f"{self.code} {self.reason}".rstrip()

@@ -174,6 +174,30 @@ def test_restore_keeps_everything(code: int, reason: str, message: str, metadata
     assert isinstance(error, ClientError if code < 500 else ServerError)
 
 
+@pytest.mark.parametrize("grpc", range(1, 17))
+def test_a_gRPC_code_of_its_own(grpc: int) -> None:
+    """An error may name its gRPC code, and has the HTTP status that belongs to it."""
+    error = Error("m", grpc_code=grpc)
+    assert (error.grpc_code, error.code) == (grpc, http_code(grpc))
+    assert copy.copy(error).grpc_code == grpc
+
+
+@pytest.mark.parametrize(("code", "grpc", "expected"), [(409, 6, 6), (404, 6, 5), (500, 17, 13), (500, -1, 13)])
+def test_a_gRPC_code_beside_another_status(code: int, grpc: int, expected: int) -> None:
+    """One that is none, or does not belong to the status, does not count."""
+    error = Error("m", code=code, grpc_code=grpc)
+    assert (error.code, error.grpc_code) == (code, expected)
+
+
+def test_plain() -> None:
+    """An error is a gRPC status and nothing more if it names a code, and neither reason nor metadata."""
+    assert Error("m", grpc_code=6).plain
+    assert not Error("m", code=409).plain
+    assert not Error("m", grpc_code=6, reason="R").plain
+    assert not Error("m", grpc_code=6, metadata={"k": "v"}).plain
+    assert not UserNotFound("m", grpc_code=5).plain
+
+
 @given(CODES)
 def test_restore_by_reason(code: int) -> None:
     """A known reason decides the class; the received code is kept even if the class has another."""
