@@ -315,6 +315,21 @@ async def test_plain_status(rig: Rig, code: str, error: type[Error], status: int
         assert (failure.value.code, failure.value.reason, failure.value.message) == (status, "", "wörds")
         assert GRPC_NAMES[failure.value.grpc_code] == code
         assert failure.value.metadata == {}
+        assert GRPC_NAMES[failure.value.grpc_code] == code
+
+
+@pytest.mark.parametrize("method", ["Echo", "Collect"])
+async def test_no_reply(rig: Rig, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that ends well without its reply is a failure that says so, and no text of an exception."""
+
+    async def silent(requests: Any, context: Context) -> None:
+        return
+
+    monkeypatch.setitem(HANDLERS, method, grpc.stream_stream_rpc_method_handler)
+    rig.plain.answers = {method: silent}
+    with pytest.raises(Unimplemented, match="without its reply") as failure:
+        await call_of(rig.api, method)
+    assert failure.value.reason == "NO_REPLY"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,10 @@ from kratos.transport.grpc import front, guard, handlers
 from kratos.transport.grpc.headers import peer_address
 from kratos.transport.grpc.options import KeepAlive, Limits, server_options
 from kratos.transport.grpc.server import GRPCServer
-from kratos.wire.google.rpc.error_details_pb import BadRequest, RetryInfo
+from kratos.wire.google.rpc.error_details_pb import BadRequest, DebugInfo, RetryInfo
+
+SECONDS = 30.0
+"""How long anything may take that takes a moment."""
 
 
 def ping(text: str = "", count: int = 0) -> bytes:
@@ -526,6 +529,48 @@ async def test_foreign_code_goes_on(serve: Any) -> None:
     with pytest.raises(Error) as ours:
         await KindsClient(served.client()).echo(Ping())
     assert (ours.value.code, GRPC_NAMES[ours.value.grpc_code]) == (409, "ALREADY_EXISTS")
+
+
+@pytest.mark.parametrize("method", ["Echo", "Watch"])
+async def test_no_request(serve: Any, engine: str, method: str) -> None:
+    """A call that ends before its one message is answered, and its service never hears of it."""
+    counting = Counting()
+    served = await serve(middleware=[counting])
+    call = served.plain().stream_stream(PREFIX + method)()
+    await call.done_writing()
+    async with asyncio.timeout(SECONDS):
+        failure = await failure_of(call)
+    assert served.service.calls == []
+    if engine == "native":  # answers itself
+        assert failure.code() is grpc.StatusCode.INTERNAL
+    else:
+        assert facts(failure)[::3] == ("UNIMPLEMENTED", "NO_REQUEST")
+        assert counting.seen["open"] == 1
+
+
+@ALL
+async def test_plain_status(serve: Any, method: str) -> None:
+    """An error that names its gRPC code, and no reason, is that status to the letter, with its details only."""
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        raise Error("exists", grpc_code=6, details=[RetryInfo()])
+
+    served = await serve(middleware=[failing])
+    failure = await failure_of(await start(served, method))
+    assert (failure.code(), failure.details()) == (grpc.StatusCode.ALREADY_EXISTS, "exists")
+    status = status_pb2.Status.FromString(dict(failure.trailing_metadata() or ())["grpc-status-details-bin"])
+    assert [detail.TypeName() for detail in status.details] == ["google.rpc.RetryInfo"]
+
+
+async def test_large_plain_status(serve: Any) -> None:
+    """One that is too large for the trailers loses its details, not its code."""
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        raise Error("exists", grpc_code=6, details=[DebugInfo(detail="x" * 50_000)])
+
+    failure = await failure_of((await serve(middleware=[failing])).stub("Echo")(b""))
+    status = status_pb2.Status.FromString(dict(failure.trailing_metadata() or ())["grpc-status-details-bin"])
+    assert (failure.code(), list(status.details)) == (grpc.StatusCode.ALREADY_EXISTS, [])
 
 
 async def test_stop_finishes_what_is_under_way(serve: Any) -> None:
