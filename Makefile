@@ -122,7 +122,7 @@ figures: $(DEVELOP) ## Write docs/performance.md from what `make bench` has meas
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
-	rm -rf src/kratos/wire tests/fixtures tests/.kratos tests/interop/.kratos tests/interop/gen $(HELLO)/.kratos $(HELLO)/helloworld/gen
+	rm -rf src/kratos/wire tests/fixtures tests/.kratos tests/interop/.kratos tests/interop/gen tests/interop/connect/.kratos tests/interop/connect/gen $(HELLO)/.kratos $(HELLO)/helloworld/gen
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY):

@@ -30,7 +30,7 @@ SECONDS = 30.0
 """How long anything may take that takes a moment."""
 BUILD_SECONDS = 600.0
 
-MISSING = "needs Go 1.25 or newer: apt-get install golang-go, or https://go.dev/dl"
+MISSING = "needs Go 1.26 or newer: apt-get install golang-go, or https://go.dev/dl"
 
 _GENERATORS = {
     "protoc-gen-go": "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11",
