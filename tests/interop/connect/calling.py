@@ -61,7 +61,8 @@ async def _answered(told: ClientCompatRequest) -> None:
 
 
 def _options(told: ClientCompatRequest, files: wire.Files) -> dict[str, Any]:
-    options: dict[str, Any] = {"compress_over": -1 if told.compression == Compression.GZIP else None}
+    gzip = told.compression == Compression.GZIP
+    options: dict[str, Any] = {"compress_over": -1 if gzip else None}  # empty messages too
     if told.message_receive_limit:
         options["limits"] = Limits(max_message=told.message_receive_limit)
     if told.server_tls_cert:
@@ -129,9 +130,9 @@ class _Made:
         async with self._client.client_stream(**self._options) as stream:
             for request in self._requests(ClientStreamRequest):
                 await self._send(stream, request)
-            if not await self._cancelled_before_done():
-                self._sent_all()
-                self._received(await stream.reply())
+            await self._cancel_before_done()
+            self._sent_all()
+            self._received(await stream.reply())
 
     async def _bidi_stream(self) -> None:
         duplex = self._told.stream_type == StreamType.FULL_DUPLEX_BIDI_STREAM
@@ -141,11 +142,11 @@ class _Made:
                 await self._send(stream, request)
                 if duplex:
                     self._received(await anext(replies))
-            if not await self._cancelled_before_done():
-                await stream.done()
-                self._sent_all()
-                async for reply in replies:
-                    self._received(reply)
+            await self._cancel_before_done()
+            await stream.done()
+            self._sent_all()
+            async for reply in replies:
+                self._received(reply)
 
     def _requests(self, type_: Any) -> list[Any]:
         return [type_.from_binary(packed.value) for packed in self._told.request_messages]
@@ -169,12 +170,11 @@ class _Made:
         if delay is not None:
             asyncio.get_running_loop().call_later(delay / 1000, self._cancel)
 
-    async def _cancelled_before_done(self) -> bool:
-        if self._timing("before_close_send") is None:
-            return False
-        self._cancel()
-        await asyncio.sleep(0)
-        return True
+    async def _cancel_before_done(self) -> None:
+        """Cancels the call in place of ending its requests, if that is asked for."""
+        if self._timing("before_close_send") is not None:
+            self._cancel()
+            await asyncio.sleep(0)  # raises
 
     def _timing(self, field: str) -> Any:
         """Returns when to cancel, in one of the suite's three terms; None for not in this one."""
