@@ -94,9 +94,9 @@ class Current:
         if kept is not REQUIRED:
             return kept
         value = snapshot.read(type_, key, default, unknown)
-        asked, required = (type_, key, unknown), default is REQUIRED
-        if required or (asked not in self._asked and len(self._asked) < MAX_ASKED):
-            self._asked[asked] = required
+        required = default is REQUIRED
+        if required or ((type_, key, unknown) not in self._asked and len(self._asked) < MAX_ASKED):
+            self._asked[type_, key, unknown] = required
         return value
 
     def live(self, type_: Any, key: str, default: Any, unknown: Unknown) -> Live[Any]:

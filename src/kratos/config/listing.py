@@ -68,7 +68,7 @@ def alike(before: Node | None, after: Node | None) -> bool:
 def _comparable(before: Node, after: Node) -> bool:
     """Tells whether two nodes are the same, but perhaps for what is below them."""
     if before.mapping is not None or before.items is not None:
-        return bool(before.value) == bool(after.value) and type(before.value) is type(after.value)
+        return (before.mapping is None, before.items is None) == (after.mapping is None, after.items is None)
     return (type(before.value), before.value, before.text) == (type(after.value), after.value, after.text)
 
 

@@ -46,7 +46,9 @@ class Watching:
 
     async def _follow(self, at: int, source: WatchedSource) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has a task
+        while not task.cancelling():  # a source may have turned that into an error of its own
             try:
                 async for state in source.watch():
                     pause = FIRST_PAUSE_SECONDS
@@ -55,6 +57,6 @@ class Watching:
                 defect = None if isinstance(error, OSError) else error
                 logger.warning("%s is not watched: %s; again in %g s", source.name, error, pause, exc_info=defect)
             else:
-                return
+                break
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE_SECONDS)

@@ -163,6 +163,8 @@ class Three:
 class Literal(str):
     """A variable's value: placeholders in it are none."""
 
+    __slots__ = ()
+
     def startswith(self, *_: Any) -> bool:
         return False
 
@@ -213,7 +215,7 @@ def readers(config: Config) -> Iterator[list[object]]:
 async def test_edits(seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """After each edit counts what the last valid state of each source amounts to, or one line says why not."""
     caplog.set_level(logging.ERROR, "kratos.config")
-    dice = random.Random(seed)  # noqa: S311 - draws edits
+    dice = random.Random(seed)
     three = Three(tmp_path, dice)
     config = await Config.load(three.files, three.env, Values({}))
     take: Callable[[int, State], bool] = config._current.take
