@@ -194,7 +194,7 @@ def readers(config: Config) -> Iterator[list[object]]:
     mixed: list[object] = []
 
     def read() -> None:
-        while not done.is_set():
+        while not done.wait(0.0005):
             snapshot = config.snapshot
             pairs = [config.get(Pair, "pair"), snapshot.get(Pair, "pair"), snapshot.get(Pair, "pair")]
             if any(pair.left != pair.right for pair in pairs) or pairs[1] is not pairs[2]:
