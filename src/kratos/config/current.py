@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -89,14 +89,16 @@ class Current:
 
     def read(self, type_: Any, key: str, default: Any, unknown: Unknown) -> Any:
         """Reads a value, and remembers that it was asked for."""
-        snapshot = self.snapshot
-        kept = snapshot.kept(type_, key, unknown)
-        if kept is not REQUIRED:
-            return kept
-        value = snapshot.read(type_, key, default, unknown)
-        required = default is REQUIRED
-        if required or ((type_, key, unknown) not in self._asked and len(self._asked) < MAX_ASKED):
-            self._asked[type_, key, unknown] = required
+        snapshot, required = self.snapshot, default is REQUIRED
+        value = snapshot.kept(type_, key, unknown)
+        if value is REQUIRED:
+            value = snapshot.read(type_, key, default, unknown)
+        elif not required:
+            return value
+        with suppress(TypeError):  # there are types without a hash: Annotated[int, []]
+            known = self._asked.get((type_, key, unknown))
+            if not known and (required or (known is None and len(self._asked) < MAX_ASKED)):
+                self._asked[type_, key, unknown] = required
         return value
 
     def live(self, type_: Any, key: str, default: Any, unknown: Unknown) -> Live[Any]:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fixtures.gen.fixture.codec.v1.everything_pb import Tree
@@ -311,7 +311,14 @@ async def test_what_was_asked_for() -> None:
     """Required once is required; what failed, or was made up by the program, binds nobody for ever."""
     config, change = await loaded({"a": 1})
     assert config.get(int, "a", default=0) == 1
+    assert config.live(int, "a", default=0).value == 1
+    unhashable: Any = Annotated[int, []]
+    assert config.get(unhashable, "a", default=0) == 1
     assert await change(0, {"b": 1})
+    assert await change(0, {"a": 1})
+    assert config.get(int, "a", default=0) == config.get(int, "a") == 1
+    assert not await change(0, {"b": 1})
+    config, change = await loaded({"b": 1})
     with pytest.raises(ConfigError):
         config.get(int, "a")
     assert await change(0, {"b": "x"})
