@@ -90,8 +90,9 @@ class Live(Generic[T]):
     @property
     def tasks(self) -> tuple[asyncio.Task[None], ...]:
         """The tasks of ``async`` observers that are at work, of this and of what is mapped from it."""
-        own = [each.task for each in self._observers.values() if isinstance(each, _Later) and each.task is not None]
-        return (*own, *(task for mapped in self._mapped.values() for task in mapped.tasks))
+        own = [each.task for each in self._observers.values() if isinstance(each, _Later)]
+        below = [task for mapped in self._mapped.values() for task in mapped.tasks]
+        return tuple(task for task in (*own, *below) if task is not None and not task.done())
 
     def swap(self, value: T) -> None:
         """Takes a value and tells nobody; for ``apply``."""
@@ -139,7 +140,7 @@ class _Later(Generic[T]):
         observer: The observer.
 
     Attributes:
-        task: The one that is at work, if there is one.
+        task: The last one.
     """
 
     def __init__(self, observer: Callable[[T], Awaitable[object]]) -> None:
@@ -151,16 +152,12 @@ class _Later(Generic[T]):
         loop = asyncio.get_running_loop()
         self._waiting[:] = [value]
         # A task of another loop, which may be closed, does nothing for us any more.
-        if self.task is None or self.task.get_loop() is not loop:
+        if self.task is None or self.task.done() or self.task.get_loop() is not loop:
             self.task = loop.create_task(self._run(), name="kratos live observer")
 
     async def _run(self) -> None:
-        try:
-            while self._waiting:
-                try:
-                    await self._observer(self._waiting.pop())
-                except Exception:
-                    logger.exception("an observer of a live value failed")
-        finally:
-            if self.task is asyncio.current_task():
-                self.task = None
+        while self._waiting:
+            try:
+                await self._observer(self._waiting.pop())
+            except Exception:
+                logger.exception("an observer of a live value failed")

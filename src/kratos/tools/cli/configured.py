@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kratos.app import App
 from kratos.config.base import ConfigError, Place
@@ -19,6 +19,7 @@ from kratos.tools.failure import USAGE, Failure
 
 __all__ = ["found", "rows", "text"]
 
+_JSON: Final = frozenset({str, bool, int, float, list, dict, type(None)})
 _WIDEST = 60  # values that are longer do not push all places to the right
 
 
@@ -79,7 +80,7 @@ def _shown(entry: Entry) -> str:
 
 def _plain(value: Any) -> Any:
     """Returns a value as JSON has it: TOML knows times."""
-    return value if isinstance(value, str | bool | int | float | list | dict | None) else str(value)
+    return value if type(value) in _JSON else str(value)
 
 
 def _source(place: Place) -> str:
