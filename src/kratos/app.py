@@ -145,7 +145,7 @@ class App:
         self.services = tuple(services)
         self.servers = tuple(servers)
         self._registrar = registrar
-        self._hooks = tuple(hooks)
+        self.hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
         self._entered: list[_Entered] = []
         self._started: list[Server] = []
@@ -177,8 +177,8 @@ class App:
             shutdown: Other limits for stopping than the app's own, for this time.
             announce: Takes the banner once all servers accept; it is written to stderr if not given.
         """
-        own = self._hooks, self._shutdown
-        self._hooks, self._shutdown = (*self._hooks, *hooks), shutdown or self._shutdown
+        own = self.hooks, self._shutdown
+        self.hooks, self._shutdown = (*self.hooks, *hooks), shutdown or self._shutdown
         stop = asyncio.Event()
         try:
             with _Signals(asyncio.get_running_loop(), stop.set):
@@ -186,7 +186,7 @@ class App:
                     (announce or _to_stderr)(self._banner())
                     await stop.wait()
         finally:
-            self._hooks, self._shutdown = own
+            self.hooks, self._shutdown = own
 
     async def __aenter__(self) -> Self:
         """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails.
@@ -194,7 +194,7 @@ class App:
         In development a watchdog tells of methods that block the event loop.
         """
         try:
-            for hook in self._hooks:
+            for hook in self.hooks:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
