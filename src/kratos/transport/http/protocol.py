@@ -35,6 +35,8 @@ from uvicorn.server import ServerState
 
 from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
+from kratos.metrics.calls import Refusals
+from kratos.metrics.noop import NoopMeter
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.limits import Limits
@@ -70,12 +72,14 @@ class ServerConfig(Config):
     Attributes:
         limits: What a client may take.
         lane: What answers unary calls; None is the application, as all others.
+        refusals: Counts what cannot be read.
         stopping: Whether the server stops: what still comes is answered, and told that it was the last.
         closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
     """
 
     limits = Limits()
     lane: Lane | None = None
+    refusals = Refusals(NoopMeter(), "http")
     stopping = False
     closed = False
 
@@ -561,6 +565,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.hang_up(linger=True)
 
     def _words(self, error: Error) -> bytes:
+        self._config.refusals.count(error)
         return to_response(error, self.server_state.default_headers)
 
 

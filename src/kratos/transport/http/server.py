@@ -264,6 +264,7 @@ class HTTPServer(Addressed):
         )
         config.limits = self._limits
         config.lane = self._lane
+        config.refusals = cast("Edge", self._edge).refusals
         config.load()
         self._server = _Uvicorn(config)
         self._server.lifespan = config.lifespan_class(config)

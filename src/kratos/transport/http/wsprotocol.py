@@ -120,6 +120,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_complete = True
             error = BadRequest("this is no WebSocket handshake", reason="BAD_HANDSHAKE")
+            cast("ServerConfig", self.config).refusals.count(error)
             self.transport.write(to_response(error, self.default_headers))
             self._linger()
 
