@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from kratos.lazy import lazy
 
 if TYPE_CHECKING:
-    from kratos.metrics.base import Counter, Gauge, Histogram, Measured, Meter
+    from kratos.metrics.base import Counter, Gauge, Histogram, Measured, Meter, Shown
     from kratos.metrics.noop import NoopMeter
     from kratos.metrics.prometheus import PrometheusMeter
 
-__all__ = ["Counter", "Gauge", "Histogram", "Measured", "Meter", "NoopMeter", "PrometheusMeter"]
+__all__ = ["Counter", "Gauge", "Histogram", "Measured", "Meter", "NoopMeter", "PrometheusMeter", "Shown"]
 
 __getattr__ = lazy(
     __name__,
@@ -23,5 +23,6 @@ __getattr__ = lazy(
         "Meter": "base",
         "NoopMeter": "noop",
         "PrometheusMeter": "prometheus",
+        "Shown": "base",
     },
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, Self, TypeAlias, runtime_checkable
 
-__all__ = ["BUCKETS", "Counter", "Gauge", "Histogram", "Measured", "Meter", "Reading"]
+__all__ = ["BUCKETS", "Counter", "Gauge", "Histogram", "Measured", "Meter", "Reading", "Shown"]
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """The bounds of a histogram that says nothing else, in seconds: those of Kratos."""
@@ -123,4 +123,16 @@ class Measured(Protocol):
 
     def measure(self, meter: Meter, /) -> None:
         """Takes the meter of the app; called once, when the app is made."""
+        ...
+
+
+@runtime_checkable
+class Shown(Protocol):
+    """A meter that can be read as text."""
+
+    def render(self, accept: str = "") -> tuple[str, bytes]:
+        """Returns the content type, and what was counted, in a form that an ``Accept`` header asks for.
+
+        It may take a while where there are many series: servers call it in a thread.
+        """
         ...

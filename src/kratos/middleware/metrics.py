@@ -99,7 +99,9 @@ class _Counted:
         self._cells: dict[str, _Cells | None] = {}
 
     def _found(self, call: Call) -> _Cells | None:
-        """Returns what counts the calls of this kind, from the first call on."""
+        """Returns what counts the calls of this kind, None for nothing; settled by the first call that can tell."""
+        if call.kind in self._cells:
+            return self._cells[call.kind]
         settled, instruments = self._metrics.instruments(call)
         cells = None if instruments is None else _Cells(instruments, call)
         if settled:
@@ -107,8 +109,7 @@ class _Counted:
         return cells
 
     async def unary(self, request: Any, call: Call, next: Handler) -> Any:
-        kind = call.kind
-        cells = self._cells[kind] if kind in self._cells else self._found(call)
+        cells = self._cells.get(call.kind) or self._found(call)
         if cells is None:
             return await next(request, call)
         cells.in_flight.add(1)
@@ -122,8 +123,7 @@ class _Counted:
         return reply
 
     async def stream(self, request: Any, call: Call, next: Handler) -> Any:
-        kind = call.kind
-        cells = self._cells[kind] if kind in self._cells else self._found(call)
+        cells = self._cells.get(call.kind) or self._found(call)
         if cells is None:
             return await next(request, call)
         request = cells.messages(request, call)

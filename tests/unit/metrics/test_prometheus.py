@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
-from kratos.metrics import Meter, PrometheusMeter
+from kratos.metrics import Meter, NoopMeter, PrometheusMeter, Shown
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
 
@@ -294,3 +294,5 @@ def test_it_is_a_meter() -> None:
     """The types say so (mypy), and so does this."""
     meter: Meter = PrometheusMeter()
     meter.counter("a_total").labels().add()
+    assert isinstance(meter, Shown)
+    assert not isinstance(NoopMeter(), Shown)
