@@ -112,7 +112,7 @@ class _Counted:
         cells = self._cells.get(call.kind) or self._found(call)
         if cells is None:
             return await next(request, call)
-        cells.in_flight.add(1)
+        cells.enter(1)
         start = perf_counter()
         try:
             reply = await next(request, call)
@@ -127,7 +127,7 @@ class _Counted:
         if cells is None:
             return await next(request, call)
         request = cells.messages(request, call)
-        cells.in_flight.add(1)
+        cells.enter(1)
         start = perf_counter()
         try:
             reply = await next(request, call)
@@ -135,7 +135,7 @@ class _Counted:
             cells.ended(call, start, *outcome(failure, call))
             raise
         if reply is not None:
-            cells.replies.add()
+            cells.replied()
         cells.ended(call, start, call.reply.status or 200)
         return reply
 
@@ -143,45 +143,52 @@ class _Counted:
 class _Cells:
     """What is counted of one operation over one transport."""
 
-    __slots__ = ("_asked", "_done", "_labels", "_outcomes", "_requests", "_seconds", "in_flight", "replies")
+    # Methods are kept, and not what they belong to: a call pays for no look-up.
+    __slots__ = ("_asked", "_labels", "_observe", "_outcomes", "_requests", "_succeed", "enter", "replied")
 
     def __init__(self, instruments: CallMetrics, call: Call) -> None:
         self._labels = labels = (call.kind, call.operation.name)
         self._requests = instruments.requests
-        self._seconds = instruments.seconds.labels(*labels)
+        self._observe = instruments.seconds.labels(*labels).observe
         self._outcomes: dict[tuple[int, str], Counter] = {}
-        self._done = self._counter(200, "")
-        self.in_flight = instruments.in_flight.labels(*labels)
+        self._succeed = self._counter(200, "").add
+        self.enter = instruments.in_flight.labels(*labels).add
         if call.operation.streams:
             received, sent = instruments.received.labels(*labels), instruments.sent.labels(*labels)
-            self._asked, self.replies = (received, sent) if call.side == "server" else (sent, received)
+            asked, replied = (received, sent) if call.side == "server" else (sent, received)
+            self._asked, self.replied = asked.add, replied.add
 
     def ended(self, call: Call, start: float, code: int, reason: str = "") -> None:
         """Counts a call that is over."""
-        self._seconds.observe(perf_counter() - start, _exemplar(call.fields) if call.fields else None)
-        self.in_flight.add(-1)
+        seconds = perf_counter() - start
+        fields = call.fields
+        if fields:
+            self._observe(seconds, _exemplar(fields))
+        else:
+            self._observe(seconds)
+        self.enter(-1)
         if code == 200:
-            self._done.add()
+            self._succeed()
         else:
             (self._outcomes.get((code, reason)) or self._counter(code, reason)).add()
 
     def messages(self, request: Any, call: Call) -> Any:
         """Returns the requests of a stream, which are counted as they pass; so are the replies."""
-        asked, replies = self._asked, self.replies
+        asked, replied = self._asked, self.replied
 
         def came(message: Any) -> Any:
-            asked.add()
+            asked()
             return message
 
         def went(message: Any) -> Any:
-            replies.add()
+            replied()
             return message
 
         call.each_reply(went)
         streamed = isinstance(request, Messages)
         if streamed:
             return cast("Messages[Any]", request).map(came)
-        asked.add()
+        asked()
         return request
 
     def _counter(self, code: int, reason: str) -> Counter:
