@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize(
     ("page", "count"),
     [
-        ("grpc.md", 4),
+        ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
         ("http-server.md", 1),

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from kratos.call import Call, Peer
-from kratos.errors import ClientClosed, Error, InternalServer
+from kratos.errors import ClientClosed, Error, InternalServer, Unimplemented
 from kratos.handler import Messages
 from kratos.operation import AnyOperation
 from kratos.transport.deadline import expired
@@ -279,7 +279,9 @@ async def _receive(rpc: _Rpc, call: Call) -> Any:
     return reply
 
 
-def _decoded(data: bytes, operation: AnyOperation) -> Any:
+def _decoded(data: bytes | None, operation: AnyOperation) -> Any:
+    if data is None:  # grpcio's word for a call that ended well without its reply; gRPC's document names the code
+        raise Unimplemented(f"{operation.name} ended well and without its reply", reason="NO_REPLY")
     try:
         return BINARY.decode(data, operation.reply)
     except Error as failure:
