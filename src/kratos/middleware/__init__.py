@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from kratos.middleware.metadata import metadata
     from kratos.middleware.recovery import recovery
     from kratos.middleware.timeout import timeout
+    from kratos.middleware.tracing import tracing
     from kratos.middleware.validate import validate
 
-__all__ = ["Violation", "access_log", "metadata", "recovery", "timeout", "validate"]
+__all__ = ["Violation", "access_log", "metadata", "recovery", "timeout", "tracing", "validate"]
 
 __getattr__ = lazy(
     __name__,
@@ -31,6 +32,7 @@ __getattr__ = lazy(
         "metadata": "metadata",
         "recovery": "recovery",
         "timeout": "timeout",
+        "tracing": "tracing",
         "validate": "validate",
     },
 )
