@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Log", "Point", "Span", "logs_of", "points_of", "spans_of"]
+__all__ = ["Log", "Point", "Span", "facts_of", "logs_of", "points_of", "spans_of"]
 
 Ids = Callable[[str], str]
 
@@ -63,7 +63,7 @@ def spans_of(batch: Mapping[str, Any], ids: Ids = str) -> Iterator[Span]:
                     span["name"],
                     _KINDS.get(span["kind"], "internal"),
                     span.get("status", {}).get("code") in (2, "STATUS_CODE_ERROR"),
-                    _facts(span),
+                    facts_of(span),
                 )
 
 
@@ -78,7 +78,7 @@ def logs_of(batch: Mapping[str, Any], ids: Ids = str) -> Iterator[Log]:
                     ids(record.get("spanId", "")),
                     record.get("severityText", ""),
                     record["body"]["stringValue"],
-                    _facts(record),
+                    facts_of(record),
                 )
 
 
@@ -89,13 +89,14 @@ def points_of(batch: Mapping[str, Any]) -> Iterator[Point]:
             for metric in scope.get("metrics", ()):
                 data = metric.get("sum") or metric.get("gauge") or metric.get("histogram") or {}
                 for point in data.get("dataPoints", ()):
-                    yield Point(service, metric["name"], _facts(point), point)
+                    yield Point(service, metric["name"], facts_of(point), point)
 
 
 def _resources(batch: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for resource in batch.get(key, ()):
-        yield str(_facts(resource["resource"]).get("service.name", "")), resource
+        yield str(facts_of(resource["resource"]).get("service.name", "")), resource
 
 
-def _facts(thing: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the attributes of something."""
     return {each["key"]: next(iter(each["value"].values()), None) for each in thing.get("attributes", ())}

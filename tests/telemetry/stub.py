@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from gzip import decompress
@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 
-from telemetry.received import Log, Point, Span, logs_of, points_of, spans_of
+from telemetry.received import Log, Point, Span, facts_of, logs_of, points_of, spans_of
 
 __all__ = ["Stub", "stub"]
 
@@ -34,7 +34,9 @@ class Stub:
     Attributes:
         grpc: The URL for gRPC.
         http: The URL for HTTP.
+        headers: Those of the last request.
         open: Whether requests are answered; those that come while it is not set wait for it.
+        came: Whether there has been one.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class Stub:
         self.open = threading.Event()
         self.open.set()
         self.came = threading.Event()
+        self.headers: dict[str, str] = {}
         self._got: list[tuple[str, dict[str, Any]]] = []
 
     @property
@@ -56,8 +59,16 @@ class Stub:
     def points(self) -> list[Point]:
         return [point for signal, batch in self._got if signal == "metrics" for point in points_of(batch)]
 
-    def take(self, signal: str, data: bytes) -> bytes:
+    @property
+    def resource(self) -> Mapping[str, object]:
+        """The attributes of the last resource."""
+        _, batch = self._got[-1]
+        (resources,) = batch.values()
+        return facts_of(resources[-1]["resource"])
+
+    def take(self, signal: str, data: bytes, headers: Iterable[tuple[str, str | bytes]]) -> bytes:
         """Takes one request and returns the reply."""
+        self.headers = {name.lower(): str(value) for name, value in headers}
         self.came.set()
         assert self.open.wait(60)
         _, request, reply = _SIGNALS[signal]
@@ -80,7 +91,7 @@ def stub() -> Iterator[Stub]:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers.get("content-encoding") == "gzip":
                 body = decompress(body)
-            reply = got.take(self.path.rpartition("/")[2], body)
+            reply = got.take(self.path.rpartition("/")[2], body, self.headers.items())
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(reply)))
@@ -90,7 +101,9 @@ def stub() -> Iterator[Stub]:
         def log_message(self, *_: object) -> None: ...
 
     def export(signal: str) -> Any:
-        return grpc.unary_unary_rpc_method_handler(lambda data, _: got.take(signal, data))
+        return grpc.unary_unary_rpc_method_handler(
+            lambda data, call: got.take(signal, data, call.invocation_metadata())
+        )
 
     pool = ThreadPoolExecutor(8)
     server = grpc.server(pool)

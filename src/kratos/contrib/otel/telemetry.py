@@ -29,7 +29,9 @@ except ImportError as missing:
 from kratos.contrib.otel.export import Protocol as Spoken
 from kratos.contrib.otel.export import Signal, exporter, wanted
 from kratos.contrib.otel.logs import Exporting
+from kratos.contrib.otel.meter import LateMeter
 from kratos.contrib.otel.tracers import LateTracers
+from kratos.version import __version__
 
 __all__ = ["OpenTelemetry"]
 
@@ -77,7 +79,7 @@ class OpenTelemetry:
         service: The service's name, if it is not the app's.
         attributes: Further attributes of the resource, such as ``deployment.environment.name``.
         traces: Whether to send the spans of ``tracers``.
-        metrics: Whether to send what is measured through ``meters``.
+        metrics: Whether to send what is measured through ``meter``.
         logs: Whether to send what is logged by ``logging``.
         as_global: Whether instrumentations of others find it as OpenTelemetry's global provider, which a process has
             one of.
@@ -85,6 +87,7 @@ class OpenTelemetry:
 
     Attributes:
         tracers: The provider for ``tracing(otel.tracers)`` and for instrumentations that take one.
+        meter: What measures, for ``App(meter=otel.meter)`` and for figures of your own.
 
     Example:
         ``otel = OpenTelemetry()``, then ``App(middleware=[recovery(), tracing(otel.tracers)], hooks=[otel], ...)``
@@ -105,11 +108,13 @@ class OpenTelemetry:
         flush: float = 3.0,
     ) -> None:
         self.tracers = LateTracers()
+        self.meter = LateMeter()
         self._target = protocol, endpoint, headers
         self._service = service
         self._attributes = dict(attributes or {})
         self._signals: tuple[tuple[Signal, bool], ...] = (("traces", traces), ("metrics", metrics), ("logs", logs))
         self._as_global = as_global
+        self._global_meters = False
         self._flush = flush
 
     @asynccontextmanager
@@ -144,8 +149,10 @@ class OpenTelemetry:
     def _metrics(self, resource: Resource, sink: Any) -> _Pipeline:
         reader = PeriodicExportingMetricReader(sink)
         provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
-        if self._as_global:
+        self.meter.attach(provider.get_meter("kratos", __version__))
+        if self._as_global and not self._global_meters:  # OpenTelemetry takes one, once
             global_metrics.set_meter_provider(provider)
+            self._global_meters = True
         return _Pipeline("metrics", provider.shutdown, sink.shutdown)
 
     def _logs(self, resource: Resource, sink: Any) -> _Pipeline:
