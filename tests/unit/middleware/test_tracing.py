@@ -140,11 +140,15 @@ async def test_a_call_over_http(recorder: Recorder) -> None:
         "http.response.status_code": 201,
         "client.address": "203.0.113.7",
     }
+    broken = call_of(kind="http")
+    broken.reply.status = 503  # an answer that a handler has made itself
+    await passed(tracing(recorder.tracers), broken)
+    assert recorder.spans[1].status.status_code is StatusCode.ERROR
     raw = Unary("HTTP GET /robots.txt", Ping, Pong)
     await passed(tracing(recorder.tracers), call_of(kind="http", operation=raw))
-    assert recorder.spans[1].name == "GET /robots.txt"
-    assert facts(recorder.spans[1])["http.route"] == "/robots.txt"
-    assert facts(recorder.spans[1])["http.request.method"] == "GET"
+    assert recorder.spans[2].name == "GET /robots.txt"
+    assert facts(recorder.spans[2])["http.route"] == "/robots.txt"
+    assert facts(recorder.spans[2])["http.request.method"] == "GET"
 
 
 async def test_a_call_that_goes_out(recorder: Recorder) -> None:

@@ -111,10 +111,10 @@ def end(span: Span, call: Call, failure: BaseException | None) -> None:
         span.set_attributes(client_facts(call))
     if failure is not None:
         span.set_attribute("error.type", outcome.reason or str(outcome.code))
-        if outcome.crash is not None:
-            _record(span, call, outcome.crash)
-        if outcome.code >= 500 or (call.side == "client" and not outcome.left):
-            span.set_status(Status(StatusCode.ERROR, outcome.message[:_LONGEST] or None))
+    if outcome.crash is not None:
+        _record(span, call, outcome.crash)
+    if outcome.code >= 500 or (failure is not None and call.side == "client" and not outcome.left):
+        span.set_status(Status(StatusCode.ERROR, outcome.message[:_LONGEST] or None))
     span.end()
 
 
