@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from kratos.call import Call, current_call
-from kratos.errors import ClientClosed, Error, KnownErrors
+from kratos.errors import ClientClosed, Error, GatewayTimeout, KnownErrors
 from kratos.handler import Handler, Messages, Middleware, chain
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
@@ -131,6 +131,11 @@ class Client:
         except asyncio.CancelledError:
             if call.overdue:  # said here and not by the watch, so that middleware see the error
                 raise expired(call) from None
+            raise
+        except GatewayTimeout as late:
+            # The peer's client is us, and we have the time from somebody who may be another one.
+            if late.metadata.get("limit") == "client" and call.limit not in (None, "client"):
+                raise expired(call) from late
             raise
 
 

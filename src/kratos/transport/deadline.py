@@ -204,12 +204,14 @@ def parse_timeout(text: str) -> float:
 
 
 def format_timeout(seconds: float) -> str:
-    """Returns seconds as ``parse_timeout`` reads them, in milliseconds if eight digits hold them, rounded up.
+    """Returns seconds as ``parse_timeout`` reads them, in milliseconds if eight digits hold them.
+
+    Rounded down, for the next hop must not have more than is left, but never to nothing.
 
     Example:
         >>> format_timeout(0.25), format_timeout(0.0001), format_timeout(1e6)
         ('250m', '1m', '1000000S')
     """
-    # The small amount taken off keeps 0.57, which is 570.0000000000001 ms, from becoming 571.
-    milliseconds = max(0, math.ceil(seconds * 1000 - 1e-6))
-    return f"{milliseconds}m" if milliseconds < 10**8 else f"{min(math.ceil(seconds), 10**8 - 1)}S"
+    # The small amount put on keeps 1.001, which is 1000.9999999999999 ms, from becoming 1000.
+    milliseconds = max(math.floor(seconds * 1000 + 1e-6), int(seconds > 0))
+    return f"{milliseconds}m" if milliseconds < 10**8 else f"{min(math.floor(seconds), 10**8 - 1)}S"

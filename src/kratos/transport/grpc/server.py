@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from kratos.call import AppInfo
+from kratos.development import in_development
 from kratos.handler import Middleware
 from kratos.service import Service
-from kratos.transport.development import in_development
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.engine import Engine, GrpcioEngine

@@ -14,10 +14,10 @@ import uvicorn
 from kratos.call import AppInfo
 from kratos.codec import DEFAULT_CODECS
 from kratos.codec.base import CodecSet
+from kratos.development import in_development
 from kratos.handler import Middleware
 from kratos.openapi.describe import Info, document
 from kratos.service import Service
-from kratos.transport.development import in_development
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.accept import accept
 from kratos.transport.http.asgi import ASGIFront
