@@ -452,6 +452,18 @@ async def test_messages_as_events(recorder: Recorder) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("headers", [SAMPLED, UNSAMPLED])
+async def test_one_frame(recorder: Recorder, headers: dict[str, str]) -> None:
+    """A traceback through it has one frame of it."""
+
+    async def handler(request: Any, call: Call) -> Any:
+        raise LookupError
+
+    with pytest.raises(LookupError) as failure:
+        await passed(tracing(recorder.tracers), call_of(headers=headers), handler)
+    assert [entry.name for entry in failure.traceback if "kratos/middleware" in str(entry.path)] == ["__call__"]
+
+
 async def test_beside_metadata(recorder: Recorder) -> None:
     """Kratos' x-md-service-name is the next hop's business, and goes no further, whatever the order of the two."""
     for order in (1, -1):

@@ -103,14 +103,14 @@ def end(span: Span, call: Call, failure: BaseException | None) -> None:
     caller has left is none on either side.
     """
     outcome = _outcome(call, failure)
+    facts: Facts = client_facts(call) if call.side == "client" else {}
     if call.kind == "http":
-        span.set_attribute("http.response.status_code", outcome.code)
+        facts["http.response.status_code"] = outcome.code
     else:
-        span.set_attribute("rpc.response.status_code", GRPC_NAMES[outcome.grpc])
-    if call.side == "client":
-        span.set_attributes(client_facts(call))
+        facts["rpc.response.status_code"] = GRPC_NAMES[outcome.grpc]
     if failure is not None:
-        span.set_attribute("error.type", outcome.reason or str(outcome.code))
+        facts["error.type"] = outcome.reason or str(outcome.code)
+    span.set_attributes(facts)
     if outcome.crash is not None:
         _record(span, call, outcome.crash)
     if outcome.code >= 500 or (failure is not None and call.side == "client" and not outcome.left):

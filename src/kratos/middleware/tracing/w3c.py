@@ -11,15 +11,16 @@ from typing import Final, NamedTuple
 
 __all__ = ["Parent", "parent_of", "state_of", "traceparent"]
 
-_PARENT = re.compile(
-    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
-)
+# Version 00 ends with the flags, a later one may go on. Each part has its place, so there is no need for groups.
+_PARTS: Final = r"(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_PARENT = re.compile(rf"00-{_PARTS}|(?!00|ff)[0-9a-f]{{2}}-{_PARTS}(?:-.*)?", re.DOTALL)
+_ODD: Final = frozenset("13579bdf")
 _MEMBER = re.compile(
     rb"((?:[a-z][a-z0-9_*/-]{0,255})|(?:[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}))"
     rb"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _MOST_MEMBERS: Final = 32
-_BLANKS: Final = b" \t"
+_BLANKS: Final = " \t"
 
 
 class Parent(NamedTuple):
@@ -57,19 +58,15 @@ def parent_of(pairs: Sequence[tuple[bytes, bytes]]) -> Parent | None:
             states.append(value)
     if parent is None:
         return None
-    match = _PARENT.fullmatch(parent.strip(_BLANKS))
-    if match is None:
+    text = parent.decode("latin-1").strip(_BLANKS)
+    if _PARENT.fullmatch(text) is None:
         return None
-    version, trace_id, span_id, flags, more = match.groups()
-    if more is not None and version == b"00":
-        return None
-    state = state_of(states) if states else ""
-    return Parent(trace_id.decode(), span_id.decode(), int(flags, 16) & 1 == 1, state)
+    return Parent(text[3:35], text[36:52], text[54] in _ODD, state_of(states) if states else "")
 
 
 def state_of(values: Sequence[bytes]) -> str:
     """Returns the members of all ``tracestate`` headers in one; nothing at all if one of them is wrong."""
-    members = [member.strip(_BLANKS) for value in values for member in value.split(b",")]
+    members = [member.strip(_BLANKS.encode()) for value in values for member in value.split(b",")]
     members = [member for member in members if member]
     if len(members) > _MOST_MEMBERS:
         return ""
