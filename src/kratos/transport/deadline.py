@@ -37,9 +37,10 @@ class Watch:
     ``expired`` instead of the CancelledError.
     """
 
-    __slots__ = ("_call", "_cancelling", "_deadlines", "_task", "_timer", "deadline", "expired", "table")
+    __slots__ = ("_call", "_cancelling", "_deadlines", "_task", "_timer", "began", "deadline", "expired", "table")
 
-    def __init__(self, call: Call, deadlines: Deadlines, task: asyncio.Task[object]) -> None:
+    def __init__(self, call: Call, deadlines: Deadlines, task: asyncio.Task[object], began: float) -> None:
+        self.began = began  # for whoever looks at calls under way
         self._call = call
         self._deadlines = deadlines
         self.table: dict[Watch, None] | None = None
@@ -122,10 +123,11 @@ class Deadlines:
         loop = asyncio.get_running_loop()  # once: Python 3.11 makes a system call of it
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
-        watch = Watch(call, self, task)
+        now = loop.time()
+        watch = Watch(call, self, task, now)
         call.timed_by(watch, loop)
         if usual and self.seconds is not None:
-            deadline = loop.time() + self.seconds
+            deadline = now + self.seconds
             if call.deadline is None or deadline < call.deadline:
                 call.deadline = watch.deadline = deadline
                 call.limit = self._limit

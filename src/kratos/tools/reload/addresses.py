@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from kratos.app import Onlooker
 from kratos.tools.failure import USAGE, Failure
 from kratos.transport.listen import Address
 
@@ -25,7 +26,7 @@ class _Addressed(Protocol):
 def place(servers: Iterable[object], *, host: str = "", port: int | None = None, grpc_port: int | None = None) -> None:
     """Replaces parts of where the app's servers listen: of its first HTTP and its first gRPC server.
 
-    The host is theirs too: a further server, such as one for the operators, stays where the app put it.
+    The host is theirs too: a further server stays where the app put it, and so does one for the operators.
 
     Args:
         servers: The app's.
@@ -68,8 +69,8 @@ def keep(servers: Iterable[object], ports: Mapping[str, int]) -> None:
 
 
 def _first(servers: Iterable[object], scheme: str) -> _Addressed | None:
-    found = (each for each in servers if isinstance(each, _Addressed) and each.endpoint.startswith(scheme))
-    return next(found, None)
+    placed = (each for each in servers if isinstance(each, _Addressed) and not isinstance(each, Onlooker))
+    return next((each for each in placed if each.endpoint.startswith(scheme)), None)
 
 
 def _keyed(servers: Iterable[object]) -> Iterable[tuple[str, _Addressed]]:
