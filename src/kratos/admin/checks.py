@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -49,7 +48,7 @@ class Outcome:
     Attributes:
         failed: Why it failed, in a word or two; empty if it did not.
         seconds: How long it took.
-        at: When it was over, in the time of ``time.monotonic``.
+        at: When it was over, in the event loop's time.
     """
 
     failed: str
@@ -101,7 +100,7 @@ class Checkup:
 
     async def _fresh(self, check: Check) -> Outcome:
         known = self._outcomes.get(check.name)
-        if known is not None and time.monotonic() - known.at < FRESH_SECONDS:
+        if known is not None and _now() - known.at < FRESH_SECONDS:
             return known
         task = self._running.get(check.name)
         if task is None:
@@ -110,10 +109,10 @@ class Checkup:
         return await asyncio.shield(task)  # who asked may leave; the others wait for it still
 
     async def _look(self, check: Check) -> Outcome:
-        began = time.monotonic()
+        began = _now()
         try:
             failed = await self._failure(check)
-            outcome = Outcome(failed, time.monotonic() - began, time.monotonic())
+            outcome = Outcome(failed, _now() - began, _now())
             before = self._outcomes.get(check.name)
             if before is not None and before.failed and not failed:
                 logger.info("check %s is well again", check.name)
@@ -147,6 +146,10 @@ class Checkup:
         before = self._outcomes.get(check.name)
         if before is None or not before.failed:
             logger.warning("check %s fails: %s", check.name, failure or f"not done after {check.timeout:g} s")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _run(check: Check) -> object:

@@ -13,6 +13,9 @@ __all__ = ["CSS", "CSS_PATH", "render"]
 CSS_PATH: Final = "/admin.css"
 """Where the style sheet is."""
 
+_GRAVE: Final = frozenset({"ready", "accepts calls", "well", "sources count as they are"})
+"""What it is bad to say no to."""
+
 CSS: Final = """\
 :root { color-scheme: light dark; --ink: #1c2430; --faint: #5d6878; --line: #dfe3ea; --back: #f6f7f9; --card: #fff;
   --accent: #0b62c4; --good: #11733b; --bad: #b3261e; }
@@ -32,6 +35,7 @@ main { margin: 0 auto; max-width: 82rem; padding: 1rem 1.5rem 3rem; }
 h1 { font-size: 1.5rem; margin: .6rem 0; }
 h2 { font-size: 1.05rem; margin: 1.6rem 0 .5rem; }
 p.note, p.out { color: var(--faint); max-width: 46rem; }
+.card + .card { margin-top: .8rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow-x: auto; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.5rem; margin: 0; padding: .9rem 1.1rem; }
 dt { color: var(--faint); }
@@ -39,7 +43,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .4rem 1.1rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
 thead th { border-top: 0; color: var(--faint); font-weight: 500; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .yes { color: var(--good); font-weight: 600; }
 .no { color: var(--bad); font-weight: 600; }
@@ -83,7 +87,7 @@ def _parts(page: Page, sheet: Sheet, mask: Callable[[str], str]) -> Iterator[str
     if sheet.note:
         yield f'<p class="note">{escape(sheet.note)}</p>'
     if sheet.facts:
-        pairs = (f"<dt>{escape(name)}</dt><dd>{_cell(cell, mask)}</dd>" for name, cell in sheet.facts.items())
+        pairs = (f"<dt>{escape(name)}</dt><dd>{_cell(name, cell, mask)}</dd>" for name, cell in sheet.facts.items())
         yield f'<div class="card"><dl>{"".join(pairs)}</dl></div>'
     if sheet.form is not None:
         yield _form(page.path, sheet.form)
@@ -104,7 +108,8 @@ def _table(table: Table, mask: Callable[[str], str]) -> Iterator[str]:
     yield f'<div class="card"><table><thead><tr>{heads}</tr></thead><tbody>'
     for row in table.rows:
         yield "<tr>"
-        yield from (f"<td{of}>{_cell(cell, mask)}</td>" for cell, of in zip(row, classes, strict=True))
+        named = zip(table.columns, row, classes, strict=True)
+        yield from (f"<td{of}>{_cell(name, cell, mask)}</td>" for name, cell, of in named)
         yield "</tr>"
     yield "</tbody></table></div>"
     if table.left_out:
@@ -128,17 +133,27 @@ def _input(field: Field) -> str:
     return f'<select name="{escape(field.name)}">{"".join(options)}</select>'
 
 
+def _time(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 120:
+        return f"{round(seconds, 1):g} s"
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def _is_number(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
 
 
-def _cell(cell: Cell, mask: Callable[[str], str]) -> str:
+def _cell(name: str, cell: Cell, mask: Callable[[str], str]) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, bool):
-        return '<span class="yes">yes</span>' if cell else '<span class="no">no</span>'
+        said = "yes" if cell else "no"
+        return f'<span class="{said}">{said}</span>' if name in _GRAVE else said
     if isinstance(cell, Link):
         return f'<a href="{escape(cell.path)}">{escape(mask(cell.text)[:LONGEST])}</a>'
     if isinstance(cell, float):
-        return f"{cell:.3f} s" if cell < 100 else f"{cell:.0f} s"
+        return _time(cell)
     return escape(mask(cell)[:LONGEST]) if isinstance(cell, str) else str(cell)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import distributions
 from typing import Any, Final, Protocol
@@ -17,7 +16,7 @@ from kratos.admin.sheet import Cell, Link, Sheet, Table
 from kratos.app import App
 from kratos.version import __version__
 
-__all__ = ["Configured", "Entry", "build", "config", "health", "lag", "landing", "routes"]
+__all__ = ["Configured", "Entry", "show_build", "show_config", "show_health", "show_lag", "show_landing", "show_routes"]
 
 _MOST_ROWS: Final = 1000
 
@@ -54,7 +53,7 @@ class Configured(Protocol):
         ...
 
 
-async def landing(app: App, up: Callable[[], float], ways: Callable[[], Sequence[tuple[Link, str]]]) -> Sheet:
+async def show_landing(app: App, up: Callable[[], float], ways: Callable[[], Sequence[tuple[Link, str]]]) -> Sheet:
     """Returns who is serving, where, and which pages there are.
 
     Args:
@@ -76,13 +75,13 @@ async def landing(app: App, up: Callable[[], float], ways: Callable[[], Sequence
     return Sheet(facts=facts, tables=tables)
 
 
-async def health(app: App, checkup: Checkup) -> Sheet:
+async def show_health(app: App, checkup: Checkup) -> Sheet:
     """Returns whether the app is ready, and what its checks come to."""
     outcomes = await checkup.run()
     found: list[tuple[Cell, ...]] = []
     for check in checkup.checks:
         outcome = outcomes[check.name]
-        age = time.monotonic() - outcome.at
+        age = asyncio.get_running_loop().time() - outcome.at
         found.append((check.name, not outcome.failed, outcome.failed, outcome.seconds, age, check.ready))
     held = any(outcomes[check.name].failed for check in checkup.checks if check.ready)
     columns = ("check", "well", "failed by", "took", "looked at before", "counts for readiness")
@@ -93,7 +92,7 @@ async def health(app: App, checkup: Checkup) -> Sheet:
     )
 
 
-async def lag(of: Lag) -> Sheet:
+async def show_lag(of: Lag) -> Sheet:
     """Returns how late the event loop is."""
     recent = of.recent
     return Sheet(
@@ -108,7 +107,7 @@ async def lag(of: Lag) -> Sheet:
     )
 
 
-async def routes(app: App) -> Sheet:
+async def show_routes(app: App) -> Sheet:
     """Returns what each server serves, and the limits that count there."""
     every = rows(app.servers)
     found = [_route(row) for row in every[:_MOST_ROWS]]
@@ -130,7 +129,7 @@ def _route(row: dict[str, Any]) -> tuple[Cell, ...]:
     )
 
 
-async def config(of: Configured) -> Sheet:
+async def show_config(of: Configured) -> Sheet:
     """Returns what is configured, and where that is written."""
     entries = list(of.entries())
     found = [(entry.key, _value(entry.value), str(entry.place)) for entry in entries[:_MOST_ROWS]]
@@ -145,7 +144,7 @@ def _value(value: Any) -> Cell:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-async def build(app: App) -> Sheet:
+async def show_build(app: App) -> Sheet:
     """Returns what the process is made of."""
     loop = type(asyncio.get_running_loop())
     facts: dict[str, Cell] = {

@@ -7,15 +7,23 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, Protocol, runtime_checkable
 
-from kratos.admin import pages
 from kratos.admin.access import Access
 from kratos.admin.checks import Check, Checkup
 from kratos.admin.documents import DOCS_PATH, OPENAPI_PATH, Documents
 from kratos.admin.lag import Lag
 from kratos.admin.levels import set_level, show_levels
+from kratos.admin.pages import (
+    Configured,
+    show_build,
+    show_config,
+    show_health,
+    show_lag,
+    show_landing,
+    show_routes,
+)
 from kratos.admin.profile import PROFILE_PATH, Profiler
 from kratos.admin.sheet import Act, Link, Page, Show
-from kratos.admin.tasks import calls, stacks, tasks
+from kratos.admin.tasks import show_calls, show_stacks, show_tasks
 from kratos.admin.web import JSON, Web, nothing
 from kratos.app import App
 from kratos.call import AppInfo
@@ -92,7 +100,7 @@ class AdminServer:
         token: str | None = None,
         hosts: Iterable[str] = (),
         checks: Iterable[Check] = (),
-        config: pages.Configured | None = None,
+        config: Configured | None = None,
         tls: TLS | None = None,
     ) -> None:
         self._checkup = Checkup(checks)
@@ -216,18 +224,18 @@ class AdminServer:
             found.append(Page(path=path, title=title, about=about, show=show, act=act))
 
         found: list[Page] = []
-        page("/", "overview", "", partial(pages.landing, app, self._up, lambda: self._ways(found)))
-        health = partial(pages.health, app, self._checkup)
+        page("/", "overview", "", partial(show_landing, app, self._up, lambda: self._ways(found)))
+        health = partial(show_health, app, self._checkup)
         page("/health", "health", "whether it is ready, and what its checks come to", health)
-        page("/routes", "routes", "what each server serves, and the limits there", partial(pages.routes, app))
+        page("/routes", "routes", "what each server serves, and the limits there", partial(show_routes, app))
         if self._config is not None:
-            config = partial(pages.config, self._config)
+            config = partial(show_config, self._config)
             page("/config", "config", "what is configured, and where that is written", config)
-        page("/build", "build", "versions of all that it is made of", partial(pages.build, app))
-        page("/debug/calls", "calls", "the calls being served, the oldest first", partial(calls, self._info))
-        page("/debug/tasks", "tasks", "the tasks of the event loop, and where they wait", tasks)
-        page("/debug/stacks", "stacks", "where each thread is", stacks)
-        page("/debug/lag", "loop lag", "how late the event loop is", partial(pages.lag, self._lag))
+        page("/build", "build", "versions of all that it is made of", partial(show_build, app))
+        page("/debug/calls", "calls", "the calls being served, the oldest first", partial(show_calls, self._info))
+        page("/debug/tasks", "tasks", "the tasks of the event loop, and where they wait", show_tasks)
+        page("/debug/stacks", "stacks", "where each thread is", show_stacks)
+        page("/debug/lag", "loop lag", "how late the event loop is", partial(show_lag, self._lag))
         page("/debug/log", "log levels", "what is logged, to see and to switch", show_levels, set_level)
         profiler = self._profiler
         page(PROFILE_PATH, "CPU profile", "which functions the CPU is used for", profiler.show, profiler.begin)

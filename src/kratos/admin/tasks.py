@@ -17,7 +17,7 @@ from kratos.call import AppInfo
 from kratos.masking import MASK, masked
 from kratos.transport.flight import Flight, awaited, flight
 
-__all__ = ["MOST_ROWS", "calls", "frame_name", "stacks", "tasks"]
+__all__ = ["MOST_ROWS", "frame_name", "show_calls", "show_stacks", "show_tasks"]
 
 MOST_ROWS: Final = 200
 """Rows of a table."""
@@ -25,10 +25,11 @@ MOST_ROWS: Final = 200
 _MOST_GROUPS: Final = 50
 _DEEPEST: Final = 40
 _AT_ONCE: Final = 250  # tasks, before everybody else gets a turn
-_TOKEN: Final = re.compile(r"(?=[\w+/.~-]*\d)[\w+/.~-]{20,}=*|=\S+")
+# Long words of letters and digits look like keys, and so does all that stands behind an equals sign.
+_TOKEN: Final = re.compile(r"(?<![\w+~-])(?!Task-\d+\b)(?=[\w+~-]*\d)(?=[\w+~-]*[^\W\d_])[\w+~-]{12,}=*|(?<==)\S+")
 
 
-async def tasks() -> Sheet:
+async def show_tasks() -> Sheet:
     """Returns the tasks of the event loop: how many there are of each kind, and where some of them wait."""
     groups: Counter[str] = Counter()
     rows: list[tuple[Cell, ...]] = []
@@ -49,7 +50,7 @@ async def tasks() -> Sheet:
     )
 
 
-async def calls(own: AppInfo) -> Sheet:
+async def show_calls(own: AppInfo) -> Sheet:
     """Returns the calls that are being served.
 
     Args:
@@ -72,7 +73,7 @@ async def calls(own: AppInfo) -> Sheet:
     )
 
 
-async def stacks() -> Sheet:
+async def show_stacks() -> Sheet:
     """Returns where each thread is."""
     frames = sys._current_frames()
     names = {thread.ident: thread.name for thread in threading.enumerate()}
