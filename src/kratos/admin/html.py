@@ -55,6 +55,7 @@ button { background: var(--accent); border-color: var(--accent); color: var(--ca
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 11px ui-monospace, monospace; fill: #1c2430; }
 """
+"""The style sheet."""
 
 
 def render(page: Page, sheet: Sheet, *, name: str, pages: Sequence[Page], mask: Callable[[str], str]) -> bytes:

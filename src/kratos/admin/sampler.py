@@ -22,6 +22,7 @@ from kratos.admin.tasks import frame_name
 __all__ = ["EVERY_SECONDS", "Sampler"]
 
 EVERY_SECONDS: Final = 0.01
+"""From one look to the next."""
 
 _DEEPEST: Final = 120
 _MOST_STACKS: Final = 5000

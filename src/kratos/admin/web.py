@@ -26,6 +26,7 @@ File: TypeAlias = Callable[[str], Response | None]
 """Answers a GET of a path; None if the path is none of its own."""
 
 JSON: Final[Header] = (b"content-type", b"application/json")
+"""The header of what is JSON."""
 
 _HTML: Final[Header] = (b"content-type", b"text/html; charset=utf-8")
 _STYLE: Final = Response(200, [(b"content-type", b"text/css; charset=utf-8")], CSS.encode())
