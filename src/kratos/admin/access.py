@@ -2,7 +2,8 @@
 
 That somebody comes from this machine is not enough: a page of another site, open in a browser here, can be given this
 address under the name of its own (DNS rebinding). So the name that was asked for counts too. And a proxy on this
-machine speaks for others: whatever bears its marks is not from here. Nothing that a client says makes it local.
+machine speaks for others: whatever bears its marks is not from here. Nothing that a client says makes it local. A proxy
+that leaves no marks does: it must not lead to this port.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ HEADER: Final = "x-kratos-admin"
 """What a request that changes something has to bear if it comes from no page of ours. No other site's page can."""
 
 _LEAST_TOKEN: Final = 16
-_PROXY: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_PROXY: Final = frozenset({"forwarded", "via", "x-real-ip"})
+_PROXY_PREFIXES: Final = ("x-forwarded-", "x-envoy-")
+_SIDECAR: Final = ip_address("127.0.0.6")  # Istio's hands on from there what has come from elsewhere
 
 
 class Access:
@@ -41,7 +44,7 @@ class Access:
                 'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
             )
         self._token = None if token is None else token.encode()
-        self._hosts = frozenset({"localhost", *(host.lower() for host in hosts)})
+        self._hosts = frozenset({"localhost", *(_host(host).lower() for host in hosts)}) - {""}
 
     def admits(self, peer: str, headers: Metadata) -> bool:
         """Tells whether somebody may see what is not for everybody.
@@ -74,7 +77,7 @@ class Access:
         return hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token) and scheme.lower() == "bearer"
 
     def _is_local(self, peer: str, headers: Metadata) -> bool:
-        if any(name in headers for name in _PROXY):
+        if any(name in _PROXY or name.startswith(_PROXY_PREFIXES) for name, _ in headers.items()):
             return False
         asked = headers.values("host")
         if len(asked) != 1 or not (peer == "unix:" or _is_loopback(_host(peer))):
@@ -108,4 +111,4 @@ def _is_loopback(host: str) -> bool:
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)  # Python 3.11 does not look into it by itself
-    return bool((mapped or address).is_loopback)
+    return (mapped or address) != _SIDECAR and bool((mapped or address).is_loopback)

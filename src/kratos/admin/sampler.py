@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Final
 
 from kratos.admin.tasks import frame_name
@@ -54,6 +54,7 @@ class Sampler:
         self._done = done
         self._enough = threading.Event()
         self._clocks = _Clocks()
+        self._names: dict[CodeType, str] = {}
         self._thread = threading.Thread(target=self._run, name="kratos profile", daemon=True)
 
     def start(self) -> None:
@@ -87,9 +88,20 @@ class Sampler:
             if ident == own or ident not in names:
                 continue
             if ident in ran if self._clocks.known else frame.f_globals.get("__name__") not in _WAITS:
-                stack = _stack(frame)
+                stack = self._stack(frame)
                 known = stack in self.stacks or len(self.stacks) < _MOST_STACKS
                 self.stacks[stack if known else _REST] += 1
+
+    def _stack(self, frame: FrameType | None) -> tuple[str, ...]:
+        names: list[str] = []
+        while frame is not None and len(names) < _DEEPEST:
+            name = self._names.get(frame.f_code)
+            if name is None:
+                name = frame_name(frame.f_code, frame.f_globals.get("__name__")).replace(";", ",")
+                self._names[frame.f_code] = name
+            names.append(name)
+            frame = frame.f_back
+        return tuple(reversed(names))
 
 
 class _Clocks:
@@ -131,11 +143,3 @@ class _Clocks:
         while self._files:
             with suppress(OSError):
                 os.close(self._files.popitem()[1])
-
-
-def _stack(frame: FrameType | None) -> tuple[str, ...]:
-    names: list[str] = []
-    while frame is not None and len(names) < _DEEPEST:
-        names.append(frame_name(frame.f_code, frame.f_globals.get("__name__")).replace(";", ","))
-        frame = frame.f_back
-    return tuple(reversed(names))

@@ -26,7 +26,7 @@ def test_this_machine(peer: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "peer", ["", "10.0.0.7:50000", "[::2]:1", "[fe80::1]:1", "127.0.0.1.evil:1", "[::1:1", "0.0.0.0:1"]
+    "peer", ["", "10.0.0.7:50000", "[::2]:1", "[fe80::1]:1", "127.0.0.1.evil:1", "[::1:1", "0.0.0.0:1", "127.0.0.6:1"]
 )
 def test_other_machines(peer: str) -> None:
     """Who comes from elsewhere is not, whatever they ask for."""
@@ -55,7 +55,8 @@ def test_not_one_name(lines: list[str]) -> None:
 @pytest.mark.parametrize(
     "line",
     ["x-forwarded-for: 127.0.0.1", "x-forwarded-for: 10.0.0.7", "forwarded: for=127.0.0.1", "via: 1.1 nginx",
-     "x-real-ip: 127.0.0.1", "x-forwarded-host: localhost", "x-forwarded-proto: https"],
+     "x-real-ip: 127.0.0.1", "x-forwarded-host: localhost", "x-forwarded-proto: https", "x-envoy-attempt-count: 1",
+     "x-forwarded-client-cert: By=x"],
 )  # fmt: skip
 def test_proxies(line: str) -> None:
     """What a proxy on this machine brings is not from this machine; and what it says makes nobody local."""

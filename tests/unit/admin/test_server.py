@@ -241,7 +241,8 @@ async def test_clients_that_do_nothing_delay_no_stop() -> None:
         b"POST /debug/log HTTP/1.1\r\nhost: localhost\r\nx-kratos-admin: 1\r\ncontent-length: 9\r\n"
         b"content-type: application/x-www-form-urlencoded"
     )
-    async with serving(admin):
+    app = App(name="shop", servers=[admin], shutdown=Shutdown(finish=3600))
+    async with asyncio.timeout(60), app:
         port = int(admin.endpoint.rpartition(":")[2])
         for sent in (
             b"", b"GET / HT", b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n",
@@ -252,9 +253,7 @@ async def test_clients_that_do_nothing_delay_no_stop() -> None:
             writer.write(sent)
             writers.append(writer)
         assert (await ask(admin.endpoint, "/healthz")).status == 200
-        began = asyncio.get_running_loop().time()
-    took = asyncio.get_running_loop().time() - began
-    assert took < 4, f"the limit for calls under way is 5 s, and the stop took {took:.1f} s"
+    # Here it is over, and calls would have had an hour.
     for writer in writers:
         writer.close()
 
