@@ -19,6 +19,7 @@ from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloReque
 
 from kratos import AdminServer, App, Call, GRPCClient, GRPCServer, HTTPClient, HTTPServer, Shutdown
 from kratos.admin import Check
+from kratos.config import Config, Values
 from kratos.errors import NotFound
 
 SECRET = "hunter2Swordfish77"  # noqa: S105 - the point of it
@@ -214,7 +215,11 @@ async def test_no_page_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = [asyncio.create_task(asyncio.Event().wait(), name=name) for name in task_names]
     checks = [Check(name="db", run=away)]
     greeter = Greeter()
-    async with serving("127.0.0.1:0", greeter, token=f"{SECRET}{SECRET}", config=Settings(), checks=checks) as admin:
+    values = {
+        "db": {"password": SECRET, "url": f"postgres://shop:{SECRET}@db/shop", "dsn": f"host=db password={SECRET}"}
+    }
+    config = await Config.load(Values(values))
+    async with serving("127.0.0.1:0", greeter, token=f"{SECRET}{SECRET}", config=config, checks=checks) as admin:
         rows = (await ask(admin.endpoint, "/index.json")).json()["endpoints"]
         urls = [row["endpoint"] for row in rows]
         headers = {"authorization": f"Bearer {SECRET}", "x-md-token": SECRET, "cookie": f"session={SECRET}"}
@@ -245,6 +250,13 @@ async def test_no_page_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told == []
     assert "fetch token=***" in found["/debug/tasks"].text
     assert "postgres://shop:***@db/shop" in found["/config"].text
+
+
+async def test_a_configuration_that_masks_nothing() -> None:
+    """Pages mask what they are given once more."""
+    async with serving("127.0.0.1:0", config=Settings()) as admin:
+        for path in ("/config", "/config.json"):
+            assert SECRET not in (await ask(admin.endpoint, path)).text
 
 
 async def test_what_is_shown_is_escaped() -> None:

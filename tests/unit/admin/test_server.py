@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloReque
 
 from kratos import AdminServer, App, Call, GRPCClient, GRPCServer, HTTPClient, HTTPServer, Shutdown
 from kratos.admin import Check
+from kratos.config import Config, Values
 from kratos.registry import MemoryRegistry
 
 QUICK = Shutdown(drain=0, finish=5)
@@ -35,26 +35,6 @@ class Greeter(GreeterService):
         return HelloReply(message=f"Hello {request.name}")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A value of a configuration."""
-
-    key: str
-    value: Any
-    place: object = "config.yaml:3"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A configuration that tells what is in it."""
-
-    values: tuple[Entry, ...]
-    refused: BaseException | None = None
-
-    def entries(self, key: str = "", /) -> Iterable[Entry]:
-        return [entry for entry in self.values if entry.key.startswith(key)]
-
-
 @asynccontextmanager
 async def serving(admin: AdminServer, *services: GreeterService) -> AsyncGenerator[App]:
     app = App(
@@ -70,7 +50,7 @@ async def serving(admin: AdminServer, *services: GreeterService) -> AsyncGenerat
 
 async def test_every_page_answers_as_html_and_as_json() -> None:
     """Whatever the first page leads to is there, in both forms, with the same safe headers."""
-    admin = AdminServer("127.0.0.1:0", config=Settings((Entry("server.port", 8000),)))
+    admin = AdminServer("127.0.0.1:0", config=await Config.load(Values({"server.port": 8000})))
     async with serving(admin):
         paths = [route.path for route in admin.routes if route.path not in ("/healthz", "/readyz", "/metrics")]
         assert len(paths) > 8
@@ -141,6 +121,23 @@ async def test_health() -> None:
         assert [(row["check"], row["well"], row["failed_by"]) for row in said["checks"]] == [
             ("db", False, "ConnectionError"), ("cache", True, ""),
         ]  # fmt: skip
+
+
+async def test_config() -> None:
+    """Each value is there with the place it is written in, and secrets are masked; it is the configuration of now."""
+    values = {"db.password": "hunter2", "db.url": "postgres://shop:hunter2@db/shop", "debug": False, "names": [1, None]}
+    config = await Config.load(Values(values))
+    admin = AdminServer("127.0.0.1:0", config=config)
+    async with serving(admin):
+        answer = await ask(admin.endpoint, "/config.json")
+        said = answer.json()
+        assert {row["key"]: row["value"] for row in said["values"]} == {
+            "db.password": "***", "db.url": "postgres://shop:***@db/shop", "debug": False, "names[0]": 1,
+            "names[1]": None,
+        }  # fmt: skip
+        assert said["sources_count_as_they_are"] is True
+        assert all(row["written_in"] for row in said["values"])
+        assert "hunter2" not in answer.text + (await ask(admin.endpoint, "/config")).text
 
 
 async def test_metrics() -> None:
