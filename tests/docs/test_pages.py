@@ -12,7 +12,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.parametrize(
     ("page", "count"),
-    [("admin.md", 2), ("grpc.md", 5), ("http-beside.md", 3), ("http-replies.md", 1), ("http-server.md", 1), ("openapi.md", 2)],
+    [
+        ("admin.md", 2),
+        ("grpc.md", 5),
+        ("http-beside.md", 3),
+        ("http-replies.md", 1),
+        ("http-server.md", 1),
+        ("openapi.md", 2),
+    ],
 )
 def test_blocks_run(page: str, count: int) -> None:
     """The blocks run, from the top of the page to its end, and what they assert is so."""
