@@ -95,7 +95,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logger
         self.access_log = False
-        self._config = cast("config")
+        self._config = cast("ServerConfig", config)
         self._limits = self._config.limits.value
         self._lane = self._config.lane
         self._context: Context
