@@ -37,13 +37,15 @@ from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloReque
 from kratos.call import Call, Peer
 from kratos.codec import DEFAULT_CODECS
 from kratos.handler import Middleware
-from kratos.middleware import access_log, metadata, recovery, timeout, validate
+from kratos.metrics import PrometheusMeter
+from kratos.middleware import access_log, metadata, metrics, recovery, timeout, validate
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.edge import Edge, Header, Request, Response, Target
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import HTTPProtocol
 from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.route import Match
+from kratos.transport.http.settings import ServerConfig
 
 HEADERS = (
     "host: 127.0.0.1:8000", "user-agent: bench", "accept: application/json", "cache-control: no-cache",
@@ -192,6 +194,7 @@ def variants(folder: str) -> list[Variant]:
         Variant("`metadata()`, nothing to collect", metadata(prefix="x-none-")),
         Variant("`access_log()`, JSON to a file", access_log(to=log, format="json"), goal=5.0),
         Variant("`access_log(records=True)`, `logging` to a file", access_log(records=True)),
+        Variant("`metrics()`", metrics(PrometheusMeter()), goal=1.5),
         Variant("`timeout(5)`", timeout(5)),
         Variant("`validate(check)`, which does nothing", validate(nothing)),
         Variant(

@@ -28,13 +28,6 @@ SECRET = "hunter2Swordfish77"  # noqa: S105 - the point of it
 PROBES = ("/healthz", "/readyz", "/metrics")
 
 
-class Meter:
-    """A meter that counts nothing."""
-
-    def render(self, accept: str = "") -> tuple[str, bytes]:
-        return "text/plain", b"up 1\n"
-
-
 class Greeter(GreeterService):
     """Answers when it is let go."""
 
@@ -84,7 +77,6 @@ async def serving(address: str, greeter: Greeter | None = None, **options: Any) 
         metadata={"password": SECRET},
         shutdown=Shutdown(drain=0, finish=5),
     )
-    setattr(app, "meter", Meter())  # noqa: B010 - an app of this version may have none
     async with app:
         yield admin
 

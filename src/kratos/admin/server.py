@@ -204,7 +204,7 @@ class AdminServer:
 
     def _meter(self) -> _Rendering | None:
         """Returns the app's meter, if it can be read here."""
-        meter: object = getattr(self._app, "meter", None)
+        meter: object = None if self._app is None else self._app.meter
         return meter if isinstance(meter, _Rendering) else None
 
     def _up(self) -> float:

@@ -17,6 +17,7 @@ from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloReque
 from kratos import AdminServer, App, Call, GRPCClient, GRPCServer, HTTPClient, HTTPServer, Shutdown
 from kratos.admin import Check
 from kratos.config import Config, Values
+from kratos.metrics import NoopMeter
 from kratos.registry import MemoryRegistry
 
 QUICK = Shutdown(drain=0, finish=5)
@@ -79,7 +80,17 @@ async def test_probes_and_what_is_not_there() -> None:
         assert (await ask(admin.endpoint, "/readyz", method="HEAD")).status == 200
         nothing = await ask(admin.endpoint, "/nothing")
         assert (nothing.status, nothing.json()["reason"]) == (404, "ROUTE_NOT_FOUND")
-        others = ("/health/", "/%68ealth", "//health", "/Health", "/debug", "/debug/", "/metrics", "/config", "/x.json")
+        others = (
+            "/health/",
+            "/%68ealth",
+            "//health",
+            "/Health",
+            "/debug",
+            "/debug/",
+            "/metrics/",
+            "/config",
+            "/x.json",
+        )
         for path in others:
             assert await _same(admin, path, nothing.body), path
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
@@ -141,19 +152,28 @@ async def test_config() -> None:
 
 
 async def test_metrics() -> None:
-    """The app's meter is read, with what the client accepts; a meter that cannot be read is no page."""
-
-    class Meter:
-        def render(self, accept: str = "") -> tuple[str, bytes]:
-            return "text/plain; version=0.0.4", f"up 1\n# {accept}".encode()
-
+    """The app's meter is read in the format that the client asks for; what is asked of this port is not counted."""
     admin = AdminServer("127.0.0.1:0")
     async with serving(admin) as app:
-        setattr(app, "meter", Meter())  # noqa: B010 - an app of this version may have none
-        answer = await ask(admin.endpoint, "/metrics", "accept: text/x")
-        assert (answer.status, answer.text) == (200, "up 1\n# text/x")
-        assert answer.headers["content-type"] == "text/plain; version=0.0.4"
+        for endpoint in (admin.endpoint, app.info.endpoints[0]):
+            assert (await ask(endpoint, "/nothing")).status == 404
+        answer = await ask(admin.endpoint, "/metrics")
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        counted = [line for line in answer.text.splitlines() if line.startswith("server_requests_code_total")]
+        assert counted == [
+            'server_requests_code_total{code="404",kind="http",operation="unknown",reason="ROUTE_NOT_FOUND"} 1.0'
+        ]
+        answer = await ask(admin.endpoint, "/metrics", "accept: application/openmetrics-text")
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
         assert 'href="/metrics"' in (await ask(admin.endpoint, "/")).text
+
+
+async def test_a_meter_that_cannot_be_read() -> None:
+    """There is no such page then, and no way to it."""
+    admin = AdminServer("127.0.0.1:0")
+    async with App(name="shop", servers=[admin], meter=NoopMeter(), shutdown=QUICK):
+        assert await _same(admin, "/metrics", (await ask(admin.endpoint, "/nothing")).body)
+        assert 'href="/metrics"' not in (await ask(admin.endpoint, "/")).text
 
 
 async def test_the_admin_server_is_in_no_registry() -> None:

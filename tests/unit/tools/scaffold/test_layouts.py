@@ -153,6 +153,7 @@ def test_pod(made: Path) -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"http": 8000, "grpc": 9000, "admin": 9100}
     assert set(ports.values()) == served(made)
+    assert spec["template"]["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": "9100"}
     for probe, path in {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}.items():
         assert container[probe]["httpGet"] == {"path": path, "port": "http"}
     assert set(container["resources"]) == {"requests", "limits"}
