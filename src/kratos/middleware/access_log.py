@@ -102,9 +102,11 @@ class AccessLog:
         try:
             reply = await next(request, call)
         except BaseException as failure:
-            self._queue.put(_line(call, start, *_outcome(failure, call), args=args))
+            line = _line(call, start, *_outcome(failure, call))
+            self._queue.put(line._replace(args=args) if args else line)
             raise
-        self._queue.put(_line(call, start, call.reply.status or 200, args=args))
+        line = _line(call, start, call.reply.status or 200)
+        self._queue.put(line._replace(args=args) if args else line)
         return reply
 
     def _told(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
@@ -118,11 +120,12 @@ class AccessLog:
         try:
             reply = await next(count.request, call)
         except BaseException as failure:
-            line = _line(call, start, *_outcome(failure, call), args=args)
-            self._queue.put(line._replace(requests=count.requests, replies=count.replies))
+            line = _line(call, start, *_outcome(failure, call))
+            self._queue.put(line._replace(requests=count.requests, replies=count.replies, args=args))
             raise
-        line = _line(call, start, call.reply.status or 200, args=args)
-        self._queue.put(line._replace(requests=count.requests, replies=count.replies + (reply is not None)))
+        line = _line(call, start, call.reply.status or 200)
+        replies = count.replies + (reply is not None)
+        self._queue.put(line._replace(requests=count.requests, replies=replies, args=args))
         return reply
 
 
@@ -147,11 +150,11 @@ class _Count:
         return message
 
 
-def _line(call: Call, start: float, code: int, reason: str = "", error: str = "", *, args: str = "") -> Line:
+def _line(call: Call, start: float, code: int, reason: str = "", error: str = "") -> Line:
     latency = time.perf_counter() - start
-    operation, peer = call.operation.name, call.peer.address
+    operation = call.operation.name
     return Line(
-        time.time(), call.side, call.kind, operation, code, reason, latency, peer, call.fields, error, None, None, args
+        time.time(), call.side, call.kind, operation, code, reason, latency, call.peer.address, call.fields, error
     )
 
 
