@@ -56,7 +56,7 @@ test: $(DEVELOP) ## Run the test suite
 test-slow: $(JUDGES) ## Run what takes long: growth over many calls, whole projects
 	$(PYTEST) -m slow
 
-interop: $(DEVELOP) ## Run the tests against Kratos for Go; needs Go
+interop: $(DEVELOP) ## Run the tests against Kratos for Go, and Connect's conformance suite; needs Go
 	$(PYTEST) -q -m interop tests/interop
 
 conformance: $(DEVELOP) ## Let schemathesis judge document and server, and send requests at random
@@ -122,7 +122,7 @@ figures: $(DEVELOP) ## Write docs/performance.md from what `make bench` has meas
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
-	rm -rf src/kratos/wire tests/fixtures tests/.kratos tests/interop/.kratos tests/interop/gen $(HELLO)/.kratos $(HELLO)/helloworld/gen
+	rm -rf src/kratos/wire tests/fixtures tests/.kratos tests/interop/.kratos tests/interop/gen tests/interop/connect/.kratos tests/interop/connect/gen $(HELLO)/.kratos $(HELLO)/helloworld/gen
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY):

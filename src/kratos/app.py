@@ -20,12 +20,14 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 
 from kratos.call import AppInfo
+from kratos.development import in_development
 from kratos.handler import Middleware
 from kratos.middleware.access_log import access_log
 from kratos.middleware.recovery import recovery
 from kratos.registry.base import Instance, Registrar
 from kratos.service import Service
 from kratos.version import __version__
+from kratos.watchdog import Watchdog
 
 __all__ = ["App", "Hook", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
 
@@ -143,11 +145,12 @@ class App:
         self.services = tuple(services)
         self.servers = tuple(servers)
         self._registrar = registrar
-        self._hooks = tuple(hooks)
+        self.hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
         self._entered: list[_Entered] = []
         self._started: list[Server] = []
         self._instance: Instance | None = None
+        self._watchdog = Watchdog()
         self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
         for server in self.servers:
             server.mount(self.services, self._middleware, self.info)
@@ -175,8 +178,8 @@ class App:
             announce: Takes the banner once all servers accept. If not given, it is written to stderr; where no person
                 reads that and a log is set up, a line of the log has its facts instead.
         """
-        own = self._hooks, self._shutdown
-        self._hooks, self._shutdown = (*self._hooks, *hooks), shutdown or self._shutdown
+        own = self.hooks, self._shutdown
+        self.hooks, self._shutdown = (*self.hooks, *hooks), shutdown or self._shutdown
         stop = asyncio.Event()
         try:
             with _Signals(asyncio.get_running_loop(), stop.set):
@@ -184,18 +187,23 @@ class App:
                     (announce or self._announce)(self._banner())
                     await stop.wait()
         finally:
-            self._hooks, self._shutdown = own
+            self.hooks, self._shutdown = own
 
     async def __aenter__(self) -> Self:
-        """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails."""
+        """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails.
+
+        In development a watchdog tells of methods that block the event loop.
+        """
         try:
-            for hook in self._hooks:
+            for hook in self.hooks:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
             for server in self.servers:
                 self._started.append(server)
                 await server.start()
+            if in_development():
+                self._watchdog.start()
             self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
@@ -251,6 +259,7 @@ class App:
         for middleware in self._middleware:
             if isinstance(middleware, _Closing):
                 failures += filter(None, [await _bounded(middleware.aclose(), limits.hook, "close", middleware)])
+        self._watchdog.stop()
         while self._entered:
             entered = self._entered.pop()
             failure = await _bounded(entered.leave(), limits.hook, "leave", entered.manager)

@@ -108,10 +108,17 @@ class Error(Exception):
         reason: What happened, for a program to match: ``USER_NOT_FOUND``. The class's own if not given.
         metadata: Facts beside the message, such as the name that was not found.
         details: Further ``google.rpc`` detail messages; they travel over gRPC only.
+        grpc_code: The gRPC status code, where the usual one of the HTTP status is not meant: 6 is ALREADY_EXISTS, which
+            is 409 as ABORTED is. It brings that status with it; beside another ``code`` it does not count.
+
+    Example:
+        >>> Error("there is such a user", grpc_code=6)
+        Error('there is such a user', code=409, reason='')
     """
 
     code: int = 500
     reason: str = ""
+    _grpc: int | None = None  # the gRPC code it names, or came with
 
     def __init__(
         self,
@@ -121,9 +128,13 @@ class Error(Exception):
         reason: str | None = None,
         metadata: Mapping[str, str] | None = None,
         details: Iterable[object] = (),
+        grpc_code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        if grpc_code is not None:
+            self._grpc = grpc_code
+            self.code = http_code(grpc_code)
         if code is not None:
             self.code = code
         if reason is not None:
@@ -138,8 +149,16 @@ class Error(Exception):
 
     @property
     def grpc_code(self) -> int:
-        """The gRPC status code number that belongs to ``status``."""
+        """The gRPC status code number that belongs to ``status``: where several do, the one it names or came with."""
+        own = self._grpc
+        if own is not None and 0 < own < len(GRPC_TO_HTTP) and http_code(own) == self.status:
+            return own
         return grpc_code(self.status)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a gRPC status and nothing more: it names its gRPC code, and no reason or metadata."""
+        return self._grpc is not None and not self.reason and not self.metadata
 
     def __str__(self) -> str:
         head = f"{self.code} {self.reason}".rstrip()
@@ -151,7 +170,7 @@ class Error(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         facts = {"code": self.code, "reason": self.reason, "metadata": self.metadata, "details": self.details}
-        return _rebuild, (type(self), self.message, facts)
+        return _rebuild, (type(self), self.message, facts), {} if self._grpc is None else {"_grpc": self._grpc}
 
 
 def _rebuild(cls: type[Error], message: str, facts: dict[str, Any]) -> Error:
@@ -309,6 +328,7 @@ def restore(
     *,
     details: Iterable[object] = (),
     known: KnownErrors = MappingProxyType({}),
+    grpc: int | None = None,
 ) -> Error:
     """Makes the error that arrived from a peer.
 
@@ -319,8 +339,12 @@ def restore(
         metadata: The peer's facts.
         details: Further detail messages.
         known: Classes by reason, see ``by_reason``.
+        grpc: The gRPC code number it came with, if it did: two of them may have one HTTP status.
     """
     cls = known.get(reason) if reason else None
     if cls is None:
         cls = error_class(code)
-    return cls(message, code=code, reason=reason, metadata=metadata, details=details)
+    error = cls(message, code=code, reason=reason, metadata=metadata, details=details)
+    if grpc is not None and 0 < grpc < len(GRPC_TO_HTTP):
+        error._grpc = grpc
+    return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,14 @@ def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-async def our_server() -> AsyncIterator[OurServer]:
-    """A server of ours on both transports, and on both engines of gRPC."""
+@asynccontextmanager
+async def serving(timeout: float) -> AsyncIterator[OurServer]:
+    """A server of ours on both transports, and on both engines of gRPC, with a limit for unary calls in seconds."""
     service = Interop()
     servers: list[Server] = [
-        HTTPServer("127.0.0.1:0", timeout=SECONDS),
-        GRPCServer("127.0.0.1:0", timeout=SECONDS),
-        GRPCServer("127.0.0.1:0", timeout=SECONDS, engine="native"),
+        HTTPServer("127.0.0.1:0", timeout=timeout),
+        GRPCServer("127.0.0.1:0", timeout=timeout),
+        GRPCServer("127.0.0.1:0", timeout=timeout, engine="native"),
     ]
     middleware = [recovery(), metadata()]
     app = App(
@@ -72,6 +73,13 @@ async def our_server() -> AsyncIterator[OurServer]:
     )
     async with app:
         yield OurServer(app, service)
+
+
+@pytest.fixture
+async def our_server() -> AsyncIterator[OurServer]:
+    """A server of ours that has time."""
+    async with serving(SECONDS) as server:
+        yield server
 
 
 @pytest.fixture(params=["http", "grpc", "native"])

@@ -1,7 +1,7 @@
-"""Builds the Go program of these tests, and runs it.
+"""Builds the Go programs of these tests, and runs the one of Kratos.
 
-What it is built from decides its name in the user's cache, so a second run builds nothing. The generators and the code
-they write stay there too: nothing of Go's is ever in the repository but our own sources.
+What a program is built from decides its name in the user's cache, so a second run builds nothing. The generators and
+the code they write stay there too: nothing of Go's is ever in the repository but our own sources.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from protobuf import Message
 
@@ -30,7 +30,7 @@ SECONDS = 30.0
 """How long anything may take that takes a moment."""
 BUILD_SECONDS = 600.0
 
-MISSING = "needs Go 1.25 or newer: apt-get install golang-go, or https://go.dev/dl"
+MISSING = "needs Go 1.26 or newer: apt-get install golang-go, or https://go.dev/dl"
 
 _GENERATORS = {
     "protoc-gen-go": "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11",
@@ -50,26 +50,49 @@ def build() -> Path:
     Raises:
         RuntimeError: It does not compile, or what it needs cannot be downloaded.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-py" / "interop"
-    cache.mkdir(parents=True, exist_ok=True)
-    sources = [*sorted((HERE / "go").iterdir()), *sorted((HERE / "proto").rglob("*.proto"))]
-    digest = hashlib.sha256(_said("go", "version").encode() + repr(sorted(_GENERATORS.items())).encode())
+    sources = [*sorted((HERE / "go").iterdir()), *sorted((HERE / "proto" / "interop").rglob("*.proto"))]
+
+    def make(folder: Path, made: Path) -> None:
+        shutil.copytree(HERE / "go", folder)
+        _generate(_cache() / "bin", folder)
+        said("go", "build", "-trimpath", "-o", str(made), ".", cwd=folder)
+
+    return built("peer", sources, repr(sorted(_GENERATORS.items())), make)
+
+
+def built(name: str, sources: Sequence[Path], settings: str, make: Callable[[Path, Path], None]) -> Path:
+    """Returns the path of a program; has it made if there is none of these sources.
+
+    Args:
+        name: What its name begins with.
+        sources: The files it is made from.
+        settings: What else decides what it is.
+        make: Makes it: gets the path of a folder that is not there yet and may be used, and where the program goes.
+
+    Raises:
+        RuntimeError: It cannot be made.
+    """
+    digest = hashlib.sha256(said("go", "version").encode() + settings.encode())
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    program = cache / f"peer-{digest.hexdigest()[:16]}"
+    cache = _cache()
+    program = cache / f"{name}-{digest.hexdigest()[:16]}"
     if program.exists():
         return program
-    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
-        folder = Path(name) / "src"
-        shutil.copytree(HERE / "go", folder)
-        _generate(cache / "bin", folder)
-        made = Path(name) / "peer"
-        _said("go", "build", "-trimpath", "-o", str(made), ".", cwd=folder)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as place:
+        made = Path(place) / "made"
+        make(Path(place) / "src", made)
         made.replace(program)
-    for old in cache.glob("peer-*"):
+    for old in cache.glob(f"{name}-*"):
         if old != program:
             old.unlink(missing_ok=True)
     return program
+
+
+def _cache() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-py" / "interop"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def _generate(tools: Path, folder: Path) -> None:
@@ -77,18 +100,23 @@ def _generate(tools: Path, folder: Path) -> None:
     for name, module in _GENERATORS.items():
         place = tools / module.rpartition("@")[2]
         if not (place / name).exists():
-            _said("go", "install", module, cwd=folder, GOBIN=str(place))
+            said("go", "install", module, cwd=folder, GOBIN=str(place))
         options = [f"module={_MODULE}", f"Minterop/v1/interop.proto={_MODULE}/pb"]
         plugins.append({"local": str(place / name), "out": str(folder), "opt": options, "strategy": "all"})
     template = {"version": "v2", "plugins": plugins}
     modules = {"version": "v2", "modules": [{"path": "proto"}, {"path": ".kratos/third_party"}]}
-    _said(
+    said(
         executable(), "generate", ".", "--config", json.dumps(modules), "--template", json.dumps(template),
         "--path", "proto/interop", cwd=PROJECT.root,
     )  # fmt: skip
 
 
-def _said(*command: str, cwd: Path | None = None, **environment: str) -> str:
+def said(*command: str, cwd: Path | None = None, **environment: str) -> str:
+    """Runs a command and returns what it said.
+
+    Raises:
+        RuntimeError: It failed; the message has its output.
+    """
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=BUILD_SECONDS,
         check=False,
@@ -106,14 +134,18 @@ def _environment() -> dict[str, str]:
 class GoServer:
     """The Go program as a server.
 
+    Args:
+        program: The program.
+        limit: How long a unary call may take, as Go says it.
+
     Attributes:
         http: Where it speaks HTTP, ``host:port``.
         grpc: Where it speaks gRPC.
     """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, limit: str = "20s") -> None:
         self._process = subprocess.Popen(
-            [program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
+            [program, "serve", limit], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
         )
         assert self._process.stdout is not None
         addresses = json.loads(self._process.stdout.readline())
@@ -195,6 +227,41 @@ class GoClient:
         assert process.returncode == 0, err.decode()
         said = json.loads(out)
         return Outcome(said["replies"] or [], said["error"], said["headers"], said["trailers"])
+
+
+class GoWatch:
+    """The Go program as one who watches the health of a server. Use it as an async context manager.
+
+    Args:
+        program: The program.
+        target: Whose health, ``host:port``.
+        service: Which service; the empty name is the server as a whole.
+    """
+
+    def __init__(self, program: Path, target: str, service: str = "") -> None:
+        self._program = program
+        self._wanted = {"target": target, "service": service}
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            self._program, "health", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment()
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(self._wanted).encode() + b"\n")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()
+
+    async def said(self) -> dict[str, Any]:
+        """Returns what it was told next: a ``status``, or the ``code`` and ``reason`` that the stream ended with."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            line = await self._process.stdout.readline()
+        told: dict[str, Any] = json.loads(line)
+        return told
 
 
 def facts(error: Error) -> tuple[int, str, str, dict[str, str]]:

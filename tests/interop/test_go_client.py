@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from interop.conftest import OurServer
 from interop.contract import Color, Failure, File, Leaf, Seen, Target, Thing
 from interop.peer import GoClient, GoServer, from_json
 from interop.things import BINDINGS, QUERIES, RAW, text
@@ -185,21 +183,18 @@ async def test_trailers_of_a_stream(go_rpc: GoClient) -> None:
     assert outcome.trailers["x-after"] == ["done"]
 
 
-async def test_deadline(go_rpc: GoClient, our_server: OurServer) -> None:
-    """A deadline of Go's is ours: the handler knows what is left, and is ended when it is over."""
-    reply = await echoed(go_rpc, "Get", Thing(name="a"), deadline="5s")
-    assert reply.left is not None
-    assert 0 < reply.left < 5100
-    outcome = await go_rpc.call("Hang", Thing(), deadline="300ms")
-    assert outcome.failed()[0] == 504
-    await asyncio.wait_for(our_server.service.cancelled.wait(), 5)
-
-
-async def test_giving_up_over_http(go_web: GoClient, our_server: OurServer) -> None:
-    """A Go client that hangs up ends what it asked for."""
-    outcome = await go_web.call("Hang", Thing(), timeout="300ms")
-    assert outcome.error is not None
-    await asyncio.wait_for(our_server.service.cancelled.wait(), 5)
+@pytest.mark.parametrize("subtype", ["proto", "json"])
+async def test_subtype(go_rpc: GoClient, subtype: str) -> None:
+    """``application/grpc+proto`` is what ``application/grpc`` is; JSON by Kratos' codec is answered in JSON."""
+    request = BINDINGS["body-full"][1]
+    assert (await echoed(go_rpc, "Create", request, subtype=subtype)).thing == request
+    assert (await echoed(go_rpc, "Get", Thing(), subtype=subtype)).thing == Thing()
+    for rpc in ("Watch", "Collect", "Chat"):
+        outcome = await go_rpc.call(rpc, Thing(name="a", count=1), subtype=subtype)
+        assert outcome.error is None, outcome.error
+        assert [reply.rpc for reply in from_json(Seen, outcome.replies)] == [rpc]
+    outcome = await go_rpc.call("Fail", TOLD, subtype=subtype)
+    assert outcome.failed() == (409, "TAKEN", TOLD.message, dict(TOLD.metadata))
 
 
 @pytest.mark.parametrize("rpc", ["Watch", "Follow"])

@@ -174,12 +174,61 @@ def test_restore_keeps_everything(code: int, reason: str, message: str, metadata
     assert isinstance(error, ClientError if code < 500 else ServerError)
 
 
+@pytest.mark.parametrize("grpc", range(1, 17))
+def test_a_gRPC_code_of_its_own(grpc: int) -> None:
+    """An error may name its gRPC code, and has the HTTP status that belongs to it."""
+    error = Error("m", grpc_code=grpc)
+    assert (error.grpc_code, error.code) == (grpc, http_code(grpc))
+    assert copy.copy(error).grpc_code == grpc
+
+
+@pytest.mark.parametrize(("code", "grpc", "expected"), [(409, 6, 6), (404, 6, 5), (500, 17, 13), (500, -1, 13)])
+def test_a_gRPC_code_beside_another_status(code: int, grpc: int, expected: int) -> None:
+    """One that is none, or does not belong to the status, does not count."""
+    error = Error("m", code=code, grpc_code=grpc)
+    assert (error.code, error.grpc_code) == (code, expected)
+
+
+def test_plain() -> None:
+    """An error is a gRPC status and nothing more if it names a code, and neither reason nor metadata."""
+    assert Error("m", grpc_code=6).plain
+    assert not Error("m", code=409).plain
+    assert not Error("m", grpc_code=6, reason="R").plain
+    assert not Error("m", grpc_code=6, metadata={"k": "v"}).plain
+    assert not UserNotFound("m", grpc_code=5).plain
+
+
 @given(CODES)
 def test_restore_by_reason(code: int) -> None:
     """A known reason decides the class; the received code is kept even if the class has another."""
     error = restore(code, "USER_NOT_FOUND", known=KNOWN)
     assert type(error) is UserNotFound
     assert (error.code, UserNotFound.code) == (code, 404)
+
+
+@given(st.integers(1, 16), st.sampled_from(["", "USER_NOT_FOUND"]))
+def test_restore_keeps_the_grpc_code(grpc: int, reason: str) -> None:
+    """An error that came over gRPC goes on with the code it came with, of which several have one HTTP status."""
+    error = restore(http_code(grpc), reason, known=KNOWN, grpc=grpc)
+    assert (error.code, error.grpc_code) == (http_code(grpc), grpc)
+    assert pickle.loads(pickle.dumps(error)).grpc_code == grpc  # noqa: S301 - our own bytes
+    assert copy.copy(error).grpc_code == grpc
+    assert error.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("code", "grpc", "expected"), [(422, 3, 3), (404, 13, 5), (500, 99, 13), (500, 0, 13), (500, -1, 13)]
+)
+def test_restore_with_a_grpc_code_of_another_status(code: int, grpc: int, expected: int) -> None:
+    """A gRPC code that does not belong to the status, or is none, does not count."""
+    assert restore(code, grpc=grpc).grpc_code == expected
+
+
+def test_grpc_code_follows_the_status() -> None:
+    """Who writes another code has that one's gRPC code."""
+    error = restore(409, grpc=6)
+    error.code = 404
+    assert GRPC_NAMES[error.grpc_code] == "NOT_FOUND"
 
 
 def test_restore_matches_reasons_verbatim() -> None:

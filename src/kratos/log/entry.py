@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from kratos.call import current_call
 from kratos.log.json import shown
-from kratos.log.redact import MASK, Redaction
+from kratos.log.redact import Redaction
+from kratos.masking import MASK
 
 __all__ = ["ACCESS", "USUAL", "Entry", "cleaned", "entry_of"]
 

@@ -37,8 +37,8 @@ def setup(
     Handlers of others stay; called again, it replaces its own.
 
     Args:
-        level: The least level that is logged; a live one may change while the program runs. Loggers with a level of
-            their own go by that.
+        level: The least level that is logged; a live one may change while the program runs, and refuses what is no
+            level. Loggers with a level of their own go by that.
         levels: Levels of single loggers, by name.
         to: A stream, or the path of a file; ``sys.stderr`` if not given.
         format: ``json``, ``console``, or ``auto``: ``console`` on a terminal and ``json`` elsewhere.
@@ -53,15 +53,14 @@ def setup(
         ``App(hooks=[setup(level="DEBUG")], ...)`` writes what waits before the process ends, and so does the end of
         the process itself.
     """
-    least: Live[Any] = level if isinstance(level, Live) else Live(level)
-    number = parse_level(least.value)
+    least = level.map(parse_level) if isinstance(level, Live) else Live(parse_level(level))
     own = {name: parse_level(each) for name, each in (levels or {}).items()}
     targets: list[QueuedHandler[Any]] = [stream_handler(to, format, limit=limit)]
     targets += (each if _is_queued(each) else beside(each, limit=limit) for each in handlers)
     for target in targets:
         target.redact = target.redact or redact
     log = Log(targets, least)
-    log.install(number, own)
+    log.install(own)
     return log
 
 
@@ -73,7 +72,7 @@ class Log:
         level: The level to follow.
     """
 
-    def __init__(self, targets: Sequence[QueuedHandler[Any]], level: Live[Any]) -> None:
+    def __init__(self, targets: Sequence[QueuedHandler[Any]], level: Live[int]) -> None:
         self._targets = targets
         self._level = level
         self._handler = _Fan(targets, self)
@@ -84,7 +83,7 @@ class Log:
         """How many records were lost since the start, all handlers together."""
         return sum(target.dropped for target in self._targets)
 
-    def install(self, level: int, levels: Mapping[str, int]) -> None:
+    def install(self, levels: Mapping[str, int]) -> None:
         """Takes over the root logger, also from another log; ``setup`` has done it."""
         root = logging.getLogger()
         for each in root.handlers:
@@ -92,7 +91,7 @@ class Log:
                 each.log.uninstall()
                 break
         before = {name: logging.getLogger(name or None).level for name in ("", *levels)}
-        for name, number in {"": level, **levels}.items():
+        for name, number in {"": self._level.value, **levels}.items():
             set_level(name, number)
         root.addHandler(self._handler)
         ignore = self._level.observe(lambda now: set_level("", now))

@@ -13,11 +13,9 @@ from typing import Any, Final, TypeGuard, cast
 from kratos.codec.jsonvalues import JsonValues
 from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is_message, option, shape
 from kratos.log.json import shown
+from kratos.masking import MASK
 
-__all__ = ["MASK", "Plain"]
-
-MASK: Final = "***"
-"""What stands in the place of what is masked."""
+__all__ = ["Plain"]
 
 _SENSITIVE = "kratos.options.v1.sensitive"
 _DEEPEST = 12

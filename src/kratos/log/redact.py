@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from kratos.log.plain import MASK, Plain
+from kratos.log.plain import Plain
+from kratos.masking import MASK
 
-__all__ = ["DEFAULT_KEYS", "MASK", "Redaction"]
+__all__ = ["DEFAULT_KEYS", "Redaction"]
 
 DEFAULT_KEYS: Final = (
     "*password", "*passwd", "*pwd", "*passphrase", "*password_hash", "*secret", "*token", "*authorization", "*cookie",

@@ -56,7 +56,13 @@ class MemoryChannel:
             answer = await task
         except Error as error:
             raise restore(
-                error.status, error.reason, error.message, error.metadata, details=error.details, known=call.known
+                error.status,
+                error.reason,
+                error.message,
+                error.metadata,
+                details=error.details,
+                known=call.known,
+                grpc=error.grpc_code,
             ) from error
         finally:
             if not task.done():

@@ -24,18 +24,23 @@ import (
 	"github.com/go-kratos/kratos/v3/transport/http"
 )
 
-// scenario is one call to make.
+// patience is for calls that name no limit of their own.
+const patience = 20 * time.Second
+
+// scenario is one call to make; a unary one with more than one request is as many calls, each on a connection of its own.
 type scenario struct {
 	Transport string            `json:"transport"` // http or grpc
-	Target    string            `json:"target"`    // host:port
+	Target    string            `json:"target"`    // host:port, or what else the client takes
 	RPC       string            `json:"rpc"`
-	Requests  []json.RawMessage `json:"requests"` // one, or as many as the stream has
-	Metadata  map[string]string `json:"metadata"` // what the metadata middleware is to send
-	Timeout   string            `json:"timeout"`  // of the client; its limit for a stream, too, where it has one
-	Path      string            `json:"path"`     // instead of the template in the contract
-	Rule      int               `json:"rule"`     // which binding, by the order in the contract
-	Handmade  bool              `json:"handmade"` // no generated options: what a caller of Invoke gets by default
-	Deadline  string            `json:"deadline"` // of the context
+	Requests  []json.RawMessage `json:"requests"`  // one, or as many as the stream has
+	Subtype   string            `json:"subtype"`   // of application/grpc; protobuf if there is none
+	Authority string            `json:"authority"` // the host's name, instead of what the target makes of it
+	Metadata  map[string]string `json:"metadata"`  // what the metadata middleware is to send
+	Timeout   string            `json:"timeout"`   // of the client; its limit for a stream, too, where it has one
+	Path      string            `json:"path"`      // instead of the template in the contract
+	Rule      int               `json:"rule"`      // which binding, by the order in the contract
+	Handmade  bool              `json:"handmade"`  // no generated options: what a caller of Invoke gets by default
+	Deadline  string            `json:"deadline"`  // of the context
 }
 
 // outcome is what came of a call.
@@ -81,8 +86,11 @@ func (s scenario) run() *outcome {
 	if m.desc.IsStreamingClient() || m.desc.IsStreamingServer() {
 		err = s.stream(ctx, m, requests, found)
 	} else {
-		reply := m.newReply()
-		if err = s.one(ctx, requests[0], reply, found); err == nil {
+		for _, request := range requests {
+			reply := m.newReply()
+			if err = s.one(ctx, request, reply, found); err != nil {
+				break
+			}
 			found.add(reply)
 		}
 	}
@@ -128,10 +136,21 @@ func (s scenario) web(ctx context.Context) (*http.Client, error) {
 }
 
 func (s scenario) rpc(ctx context.Context) (*ggrpc.ClientConn, error) {
+	var options []ggrpc.DialOption
+	if s.Authority != "" {
+		options = append(options, ggrpc.WithAuthority(s.Authority))
+	}
 	return grpc.NewClient(
 		ctx, grpc.WithEndpoint(s.Target), grpc.WithTimeout(s.limit()),
-		grpc.WithMiddleware(recovery.Recovery(), md.Client()),
+		grpc.WithMiddleware(recovery.Recovery(), md.Client()), grpc.WithOptions(options...),
 	)
+}
+
+func (s scenario) encoding() []ggrpc.CallOption {
+	if s.Subtype == "" {
+		return nil
+	}
+	return []ggrpc.CallOption{ggrpc.CallContentSubtype(s.Subtype)}
 }
 
 // rule returns the binding to use. What Kratos generates uses the primary one, which is registered last.
@@ -167,7 +186,8 @@ func (s scenario) one(ctx context.Context, in, out proto.Message, found *outcome
 		}
 		defer conn.Close()
 		var headers, trailers grpcmd.MD
-		err = conn.Invoke(ctx, m.operation, in, out, ggrpc.Header(&headers), ggrpc.Trailer(&trailers))
+		options := append(s.encoding(), ggrpc.Header(&headers), ggrpc.Trailer(&trailers))
+		err = conn.Invoke(ctx, m.operation, in, out, options...)
 		found.keep(headers, trailers)
 		return err
 	}
@@ -282,7 +302,7 @@ func (s scenario) open(ctx context.Context, m method, requests []proto.Message) 
 			ctx = grpcmd.AppendToOutgoingContext(ctx, key, value)
 		}
 		desc := &ggrpc.StreamDesc{ClientStreams: m.desc.IsStreamingClient(), ServerStreams: m.desc.IsStreamingServer()}
-		opened, err := conn.NewStream(ctx, desc, m.operation)
+		opened, err := conn.NewStream(ctx, desc, m.operation, s.encoding()...)
 		return opened, conn.Close, err
 	}
 	client, err := s.web(ctx)

@@ -1,7 +1,9 @@
 // A peer of the tests: the same contract served and called by Kratos for Go.
 //
-//	peer serve        serves HTTP and gRPC, prints one line of JSON with both addresses, ends with its standard input
+//	peer serve LIMIT  serves HTTP and gRPC, prints one line of JSON with both addresses, ends with its standard input;
+//	                  calls may take as long as the limit says
 //	peer call         reads one scenario as JSON, makes that call, prints what came of it
+//	peer health       reads whose health to watch as JSON, prints each status as a line of JSON until the stream ends
 //
 // The generator of Kratos' HTTP code cannot be had from the module proxy, so contract.go does by reflection on the
 // contract, at run time, what that generator writes down: the same steps in the same order, through the same functions.
@@ -11,21 +13,29 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fail(fmt.Errorf("usage: %s serve|call", os.Args[0]))
+	command := ""
+	if len(os.Args) > 1 {
+		command = os.Args[1]
 	}
-	switch os.Args[1] {
-	case "serve":
-		fail(serve())
-	case "call":
+	switch {
+	case command == "serve" && len(os.Args) == 3:
+		limit, err := time.ParseDuration(os.Args[2])
+		fail(err)
+		fail(serve(limit))
+	case command == "call":
 		var wanted scenario
 		fail(json.NewDecoder(os.Stdin).Decode(&wanted))
 		fail(json.NewEncoder(os.Stdout).Encode(wanted.run()))
+	case command == "health":
+		var wanted watched
+		fail(json.NewDecoder(os.Stdin).Decode(&wanted))
+		fail(wanted.run())
 	default:
-		fail(fmt.Errorf("%s is neither serve nor call", os.Args[1]))
+		fail(fmt.Errorf("usage: %s serve LIMIT|call|health", os.Args[0]))
 	}
 }
 

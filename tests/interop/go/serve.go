@@ -27,18 +27,15 @@ import (
 	"interop.test/peer/pb"
 )
 
-// patience is for calls that name no limit of their own.
-const patience = 20 * time.Second
-
-func serve() error {
+func serve(limit time.Duration) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	service := &interop{}
 	web := http.NewServer(
-		http.Address("127.0.0.1:0"), http.Timeout(patience), http.Middleware(recovery.Recovery(), md.Server()),
+		http.Address("127.0.0.1:0"), http.Timeout(limit), http.Middleware(recovery.Recovery(), md.Server()),
 	)
 	register(web, service)
 	rpc := grpc.NewServer(
-		grpc.Address("127.0.0.1:0"), grpc.Timeout(patience), grpc.Middleware(recovery.Recovery(), md.Server()),
+		grpc.Address("127.0.0.1:0"), grpc.Timeout(limit), grpc.Middleware(recovery.Recovery(), md.Server()),
 	)
 	pb.RegisterInteropServer(rpc, service)
 	webAt, err := web.Endpoint()

@@ -19,8 +19,8 @@ from protobuf.wkt import Any as AnyMessage
 from protobuf.wkt import Struct, Timestamp
 
 from kratos.log.json import value as as_json
-from kratos.log.plain import MASK
 from kratos.log.redact import DEFAULT_KEYS, Redaction
+from kratos.masking import MASK
 
 USUAL = Redaction()
 OPENED = OpenRequest(

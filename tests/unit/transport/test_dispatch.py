@@ -13,7 +13,7 @@ from fixtures.gen.fixture.kinds.v1.kinds_kratos import KINDS_ECHO, KINDS_WATCH, 
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 
 from kratos.call import Call, current_call
-from kratos.errors import ClientClosed, Error, Unimplemented
+from kratos.errors import ClientClosed, Conflict, Error, Unimplemented
 from kratos.handler import Handler
 from kratos.metadata import Metadata
 from kratos.testing import serve
@@ -78,6 +78,18 @@ async def test_a_stream_may_be_any_async_iterator() -> None:
 
     async with serve(Kinds()) as conn, KindsClient(conn).watch(Ping()) as replies:
         assert [reply.count async for reply in replies] == [2, 1, 0]
+
+
+async def test_a_gRPC_code_in_memory() -> None:
+    """What an error names as its gRPC code arrives, as it does over gRPC."""
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        raise Error("exists", grpc_code=6)
+
+    async with serve(KindsService(), middleware=[failing]) as conn:
+        with pytest.raises(Conflict) as failure:
+            await KindsClient(conn).echo(Ping())
+    assert failure.value.grpc_code == 6
 
 
 async def test_group_of_one_is_unwrapped() -> None:

@@ -87,7 +87,7 @@ class Handlers:
         self._stopping = False
         return len(self._running)
 
-    async def _serve(self, endpoint: Endpoint, incoming: Any, context: _Context) -> bytes | None:
+    async def _serve(self, endpoint: Endpoint, _: object, context: _Context) -> bytes | None:
         """Serves one call; returns the encoded reply, None where replies were streamed."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
@@ -97,7 +97,7 @@ class Handlers:
         try:
             call = self._call(endpoint.operation, context, outlet)
             try:
-                request = _request(incoming, context, call, outlet.wire)
+                request = await _request(context, call, outlet.wire)
                 admitted = self._admission.enter(endpoint, call)
                 reply = await self._dispatcher.dispatch(endpoint, request, call)
                 data = None if endpoint.operation.server_streams else outlet.packed(outlet.wire.answer(reply, call))
@@ -254,12 +254,16 @@ class _Requests:
         raise StopAsyncIteration
 
 
-def _request(incoming: Any, context: _Context, call: Call, wire: Wire) -> Any:
+async def _request(context: _Context, call: Call, wire: Wire) -> Any:
     """Returns what the chain gets: the message, or the stream of them."""
+    requests = _Requests(context)
     if call.operation.client_streams:
-        return Messages(_Requests(context)).map(wire.read)
+        return Messages(requests).map(wire.read)
     try:
-        return wire.read(incoming)
+        return wire.read(await anext(requests))
+    except StopAsyncIteration:
+        call.rejected = Unimplemented(f"{call.operation.name} takes one message, and none came", reason="NO_REQUEST")
+        return call.operation.request()
     except Error as rejected:
         call.rejected = rejected
         return call.operation.request()
@@ -278,9 +282,8 @@ def identified_peer(context: _Context) -> Peer:
 
 
 def _method(operation: AnyOperation) -> Callable[[_Answer], Any]:
-    """Returns what makes grpcio's handler of a coroutine function, which for every kind leaves flow control to us."""
-    if operation.client_streams:
-        return (
-            grpc.stream_stream_rpc_method_handler if operation.server_streams else grpc.stream_unary_rpc_method_handler
-        )
-    return grpc.unary_stream_rpc_method_handler if operation.server_streams else grpc.unary_unary_rpc_method_handler
+    """Returns what makes grpcio's handler of a coroutine function, which for every kind leaves flow control to us.
+
+    Every request is a stream to grpcio: where it reads the one message itself and none comes, it never answers.
+    """
+    return grpc.stream_stream_rpc_method_handler if operation.server_streams else grpc.stream_unary_rpc_method_handler

@@ -1,5 +1,8 @@
 """Errors on the wire of gRPC: a status with exactly one ``google.rpc.ErrorInfo``, and the exact code beside it.
 
+An error that is a gRPC status and nothing more (``Error.plain``) has no ErrorInfo: it would say nothing, and whoever
+implements somebody else's contract has to say exactly what that contract says.
+
 gRPC has 17 codes and HTTP has more, so the trailer ``x-kratos-code`` says which HTTP status was meant. A reader
 believes it only if it belongs to the status code; a peer that does not know the trailer sees a plain, complete status.
 """
@@ -53,17 +56,19 @@ _DETAILS: Final[Mapping[str, type[Any]]] = MappingProxyType(
 def to_status(error: Error) -> Status:
     """Returns the status message of an error: ErrorInfo first (with an empty domain), then its further details.
 
-    One that is too large for the trailers of a call loses its details first, then the metadata.
+    A plain one has no ErrorInfo. One that is too large for the trailers of a call loses its details first, then the
+    metadata.
     """
     message = status_text(error)
     info = ErrorInfo(
         reason=_utf8(error.reason),
         metadata={_utf8(key): _utf8(value) for key, value in error.metadata.items()},
     )
-    details = [pack(info), *(_packed(detail) for detail in error.details if is_message(detail))]
-    status = Status(code=error.grpc_code, message=message, details=details)
+    infos = [] if error.plain else [pack(info)]
+    further = [_packed(detail) for detail in error.details if is_message(detail)]
+    status = Status(code=error.grpc_code, message=message, details=[*infos, *further])
     if len(status.to_binary()) > STATUS_BYTES:
-        status = Status(code=error.grpc_code, message=message, details=details[:1])
+        status = Status(code=error.grpc_code, message=message, details=infos)
     if len(status.to_binary()) > STATUS_BYTES:
         info = ErrorInfo(reason=_utf8(error.reason)[:MESSAGE_CHARACTERS])
         status = Status(code=error.grpc_code, message=message, details=[pack(info)])
@@ -87,7 +92,7 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
     """
     status = _details(code, trailers)
     if status is None:
-        return restore(_exact(code, trailers), message=message, known=known)
+        return restore(_exact(code, trailers), message=message, known=known, grpc=code)
     details = [_unpacked(detail) for detail in status.details]
     info = next((detail for detail in details if isinstance(detail, ErrorInfo)), None)
     return restore(
@@ -97,6 +102,7 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
         {} if info is None else info.metadata,
         details=[detail for detail in details if detail is not info],
         known=known,
+        grpc=code,
     )
 
 

@@ -35,6 +35,7 @@ from uvicorn.server import ServerState
 
 from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
+from kratos.live import Live
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.limits import Limits
@@ -74,7 +75,7 @@ class ServerConfig(Config):
         closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
     """
 
-    limits = Limits()
+    limits: Live[Limits] = Live(Limits())
     lane: Lane | None = None
     stopping = False
     closed = False
@@ -113,7 +114,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.logger = logger
         self.access_log = False
         self._config = cast("ServerConfig", config)
-        self._limits = self._config.limits
+        self._limits = self._config.limits.value
         self._lane = self._config.lane
         self._context: Context
         self._peer: Peer
@@ -290,6 +291,10 @@ class HTTPProtocol(HttpToolsProtocol):
         self._phase = "head"
         self._progress = True
         self._hosts = self._body_bytes = self._announced = 0
+        limits = self._config.limits.value
+        if limits is not self._limits:  # they have changed since the connection began
+            self._limits, self._outflow.patience = limits, limits.send_seconds
+            self._harmless = limits.max_header_bytes - limits.max_headers
         self._due = self.loop.time() + self._limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -407,10 +412,9 @@ class HTTPProtocol(HttpToolsProtocol):
     def _measure(self, size: int) -> None:
         """Counts what the parser holds back while it is not complete: a header, a trailer, an extension of a chunk."""
         self._held_back = 0 if self._progress else self._held_back + size
-        limits = self._limits
-        most = limits.max_header_bytes + _READ
+        most = self._limits.max_header_bytes + _READ
         if self._phase == "head":
-            most += limits.max_url_bytes
+            most += self._limits.max_url_bytes
         if self._held_back > most:
             raise _Refused(self._headers_too_large())
 

@@ -15,11 +15,14 @@ from fixtures.gen.fixture.kinds.v1.kinds_kratos import KINDS_CHAT, KINDS_COLLECT
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from protobuf.wkt import Duration
 from roundtrip.service import _running_generators
 from unit.transport.grpc.rig import PREFIX, no_task_left, until
 
 from kratos.call import Call, Reply
 from kratos.errors import (
+    GRPC_NAMES,
     ClientClosed,
     Conflict,
     Error,
@@ -34,6 +37,7 @@ from kratos.errors import (
     Unimplemented,
     grpc_code,
 )
+from kratos.errors import BadRequest as InvalidRequest
 from kratos.handler import Handler, Messages
 from kratos.metadata import Metadata
 from kratos.transport.channel import Channel
@@ -41,7 +45,7 @@ from kratos.transport.client import Client
 from kratos.transport.grpc.channel import GRPCChannel
 from kratos.transport.grpc.options import KeepAlive, Limits
 from kratos.transport.resolve import Single
-from kratos.wire.google.rpc.error_details_pb import ErrorInfo, RetryInfo
+from kratos.wire.google.rpc.error_details_pb import BadRequest, ErrorInfo, RetryInfo
 
 Context = Any
 Answer = Callable[[Any, Context], Awaitable[Any]]
@@ -258,6 +262,29 @@ async def test_status_with_details(rig: Rig, method: str) -> None:
     assert getattr(packed, "type_url", "").endswith("google.protobuf.Duration")
 
 
+@ALL
+async def test_status_of_grpcio_status(rig: Rig, method: str) -> None:
+    """What a server says with google's own library arrives with its details, in every kind."""
+    broken = error_details_pb2.BadRequest()
+    broken.field_violations.add(field="name", description="is empty")
+    delay = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=3))
+    said = status_pb2.Status(code=3, message="m")
+    for detail in (broken, delay):
+        said.details.add().Pack(detail)
+
+    async def fail(request: Any, context: Context) -> None:
+        status = rpc_status.to_status(said)
+        await context.abort(status.code, status.details, status.trailing_metadata)
+
+    rig.plain.answers = {method: fail}
+    with pytest.raises(InvalidRequest) as failure:
+        await call_of(rig.api, method)
+    assert (failure.value.code, failure.value.reason, failure.value.message) == (400, "", "m")
+    wrong, retry = failure.value.details
+    assert wrong == BadRequest(field_violations=[BadRequest.FieldViolation(field="name", description="is empty")])
+    assert retry == RetryInfo(retry_delay=Duration(seconds=3))
+
+
 @pytest.mark.parametrize(
     ("code", "error", "status"),
     [
@@ -286,7 +313,23 @@ async def test_plain_status(rig: Rig, code: str, error: type[Error], status: int
         with pytest.raises(error) as failure:
             await call_of(rig.api, method)
         assert (failure.value.code, failure.value.reason, failure.value.message) == (status, "", "wörds")
+        assert GRPC_NAMES[failure.value.grpc_code] == code
         assert failure.value.metadata == {}
+        assert GRPC_NAMES[failure.value.grpc_code] == code
+
+
+@pytest.mark.parametrize("method", ["Echo", "Collect"])
+async def test_no_reply(rig: Rig, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that ends well without its reply is a failure that says so, and no text of an exception."""
+
+    async def silent(requests: Any, context: Context) -> None:
+        return
+
+    monkeypatch.setitem(HANDLERS, method, grpc.stream_stream_rpc_method_handler)
+    rig.plain.answers = {method: silent}
+    with pytest.raises(Unimplemented, match="without its reply") as failure:
+        await call_of(rig.api, method)
+    assert failure.value.reason == "NO_REPLY"
 
 
 @pytest.mark.parametrize(

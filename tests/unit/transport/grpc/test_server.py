@@ -11,19 +11,25 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from protobuf.wkt import Duration
 from roundtrip.service import Counting, Kinds
 from unit.transport.grpc.rig import OPENING, PREFIX, frame, headers, no_task_left, raw, until
 
 from kratos.call import AppInfo, Call
-from kratos.errors import ClientClosed, Error, NotFound
+from kratos.errors import GRPC_NAMES, ClientClosed, Error, NotFound, restore
 from kratos.handler import Handler, Messages
 from kratos.transport.grpc import front, guard, handlers
 from kratos.transport.grpc.headers import peer_address
 from kratos.transport.grpc.options import KeepAlive, Limits, server_options
 from kratos.transport.grpc.server import GRPCServer
-from kratos.wire.google.rpc.error_details_pb import RetryInfo
+from kratos.wire.google.rpc.error_details_pb import BadRequest, DebugInfo, RetryInfo
+
+SECONDS = 30.0
+"""How long anything may take that takes a moment."""
 
 
 def ping(text: str = "", count: int = 0) -> bytes:
@@ -486,6 +492,85 @@ async def test_details_travel(serve: Any) -> None:
     failure = await failure_of(served.stub("Echo")(b""))
     status = status_pb2.Status.FromString(dict(failure.trailing_metadata() or ())["grpc-status-details-bin"])
     assert [detail.TypeName() for detail in status.details] == ["google.rpc.ErrorInfo", "google.rpc.RetryInfo"]
+
+
+@ALL
+async def test_details_by_grpcio_status(serve: Any, method: str) -> None:
+    """Google's own library reads the status of every kind: ErrorInfo, then the details as they were given."""
+    wrong = BadRequest(field_violations=[BadRequest.FieldViolation(field="name", description="is empty")])
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        details = [wrong, RetryInfo(retry_delay=Duration(seconds=3))]
+        raise Error("m", code=422, reason="WRONG", metadata={"k": "v"}, details=details)
+
+    served = await serve(middleware=[failing])
+    call = await start(served, method)
+    await failure_of(call)
+    status = await rpc_status.aio.from_call(call)
+    assert (status.code, status.message) == (3, "m")
+    info, broken, delay = (
+        error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    )  # fmt: skip
+    assert [each.Unpack(into) for each, into in zip(status.details, (info, broken, delay), strict=True)] == [True] * 3
+    assert (info.reason, info.domain, dict(info.metadata)) == ("WRONG", "", {"k": "v"})
+    assert [(each.field, each.description) for each in broken.field_violations] == [("name", "is empty")]
+    assert delay.retry_delay.seconds == 3
+
+
+async def test_foreign_code_goes_on(serve: Any) -> None:
+    """An error that came over gRPC leaves with the code it came with, one that HTTP has no status for, too."""
+
+    async def relaying(request: Any, call: Call, next: Handler) -> Any:
+        raise restore(409, "TAKEN", "m", grpc=grpc.StatusCode.ALREADY_EXISTS.value[0])
+
+    served = await serve(middleware=[relaying])
+    failure = await failure_of(served.stub("Echo")(b""))
+    assert facts(failure) == ("ALREADY_EXISTS", "m", "409", "TAKEN")
+    with pytest.raises(Error) as ours:
+        await KindsClient(served.client()).echo(Ping())
+    assert (ours.value.code, GRPC_NAMES[ours.value.grpc_code]) == (409, "ALREADY_EXISTS")
+
+
+@pytest.mark.parametrize("method", ["Echo", "Watch"])
+async def test_no_request(serve: Any, engine: str, method: str) -> None:
+    """A call that ends before its one message is answered, and its service never hears of it."""
+    counting = Counting()
+    served = await serve(middleware=[counting])
+    call = served.plain().stream_stream(PREFIX + method)()
+    await call.done_writing()
+    async with asyncio.timeout(SECONDS):
+        failure = await failure_of(call)
+    assert served.service.calls == []
+    if engine == "native":  # answers itself
+        assert failure.code() is grpc.StatusCode.INTERNAL
+    else:
+        assert facts(failure)[::3] == ("UNIMPLEMENTED", "NO_REQUEST")
+        assert counting.seen["open"] == 1
+
+
+@ALL
+async def test_plain_status(serve: Any, method: str) -> None:
+    """An error that names its gRPC code, and no reason, is that status to the letter, with its details only."""
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        raise Error("exists", grpc_code=6, details=[RetryInfo()])
+
+    served = await serve(middleware=[failing])
+    failure = await failure_of(await start(served, method))
+    assert (failure.code(), failure.details()) == (grpc.StatusCode.ALREADY_EXISTS, "exists")
+    status = status_pb2.Status.FromString(dict(failure.trailing_metadata() or ())["grpc-status-details-bin"])
+    assert [detail.TypeName() for detail in status.details] == ["google.rpc.RetryInfo"]
+
+
+async def test_large_plain_status(serve: Any) -> None:
+    """One that is too large for the trailers loses its details, not its code."""
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        raise Error("exists", grpc_code=6, details=[DebugInfo(detail="x" * 50_000)])
+
+    failure = await failure_of((await serve(middleware=[failing])).stub("Echo")(b""))
+    status = status_pb2.Status.FromString(dict(failure.trailing_metadata() or ())["grpc-status-details-bin"])
+    assert (failure.code(), list(status.details)) == (grpc.StatusCode.ALREADY_EXISTS, [])
 
 
 async def test_stop_finishes_what_is_under_way(serve: Any) -> None:
