@@ -13,9 +13,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize(
     ("page", "count"),
     [
-        ("grpc.md", 5), ("http-beside.md", 3), ("http-replies.md", 1), ("http-server.md", 1), ("logs.md", 5),
+        ("grpc.md", 5),
+        ("http-beside.md", 3),
+        ("http-replies.md", 1),
+        ("http-server.md", 1),
+        ("logs.md", 5),
         ("openapi.md", 2),
-    ],  # fmt: skip
+    ],
 )
 def test_blocks_run(page: str, count: int) -> None:
     """The blocks run, from the top of the page to its end, and what they assert is so."""
