@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from kratos.log.console import as_json, as_text
 from kratos.log.entry import USUAL, Entry, cleaned, entry_of
@@ -52,9 +52,12 @@ class QueuedHandler(logging.Handler, Generic[T]):
         """How many records were lost since the start: there was no room, or writing them failed."""
         return self._queue.dropped
 
-    def createLock(self) -> None:  # noqa: N802 - logging's name
-        """Needs no lock: whoever logs appends to a queue."""
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Does what its base does without its lock: whoever logs appends to a queue."""
+        passed: Any = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queues what a record says; never waits and never raises."""

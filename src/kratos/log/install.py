@@ -140,8 +140,8 @@ class Log:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Writes what waits; what is logged afterwards is written too."""
-        await asyncio.to_thread(self.flush)
+        """Writes what waits, all handlers at once; what is logged afterwards is written too."""
+        await asyncio.gather(*(asyncio.to_thread(target.drain) for target in self._targets))
 
 
 class _Fan(logging.Handler):
@@ -152,8 +152,9 @@ class _Fan(logging.Handler):
         self._targets = tuple(targets)
         self.log = log
 
-    def createLock(self) -> None:  # noqa: N802 - logging's name
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)  # without a lock: nobody has to wait for anybody, and filters are for the handlers
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         for target in self._targets:
