@@ -56,7 +56,6 @@ HEADERS = (
 PATH = "/helloworld/kratos"
 REQUEST = "\r\n".join((f"GET {PATH} HTTP/1.1", *HEADERS, "", "")).encode()
 CONNECTIONS = 32
-MOST = 4096  # bytes of a body
 
 
 class Greeter(GreeterService):
@@ -89,13 +88,13 @@ class RawLane(Lane):
 
 def raw_lane(dispatcher: Dispatcher) -> Lane:
     edge = RawEdge(dispatcher, DEFAULT_CODECS)
-    lane = RawLane(edge, max_body=MOST, proxies=Proxies(()))
+    lane = RawLane(edge, proxies=Proxies(()))
     lane.known = edge.router.match("GET", PATH)
     return lane
 
 
 def usual_lane(dispatcher: Dispatcher) -> Lane:
-    return Lane(Edge(dispatcher, DEFAULT_CODECS), max_body=MOST, proxies=Proxies(()))
+    return Lane(Edge(dispatcher, DEFAULT_CODECS), proxies=Proxies(()))
 
 
 async def nobody(scope: Any, receive: Any, send: Any) -> None:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 
 from kratos.call import AppInfo
+from kratos.development import in_development
 from kratos.handler import Middleware
 from kratos.metrics.base import Measured, Meter
 from kratos.metrics.lag import LoopLag
@@ -29,6 +30,7 @@ from kratos.middleware.recovery import recovery
 from kratos.registry.base import Instance, Registrar
 from kratos.service import Service
 from kratos.version import __version__
+from kratos.watchdog import Watchdog
 
 __all__ = ["App", "Hook", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
 
@@ -151,11 +153,12 @@ class App:
         self.services = tuple(services)
         self.servers = tuple(servers)
         self._registrar = registrar
-        self._hooks = tuple(hooks)
+        self.hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
         self._entered: list[_Entered] = []
         self._started: list[Server] = []
         self._instance: Instance | None = None
+        self._watchdog = Watchdog()
         self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
         self._lag = LoopLag(self.meter)
         self._measure()
@@ -194,8 +197,8 @@ class App:
             shutdown: Other limits for stopping than the app's own, for this time.
             announce: Takes the banner once all servers accept; it is written to stderr if not given.
         """
-        own = self._hooks, self._shutdown
-        self._hooks, self._shutdown = (*self._hooks, *hooks), shutdown or self._shutdown
+        own = self.hooks, self._shutdown
+        self.hooks, self._shutdown = (*self.hooks, *hooks), shutdown or self._shutdown
         stop = asyncio.Event()
         try:
             with _Signals(asyncio.get_running_loop(), stop.set):
@@ -203,12 +206,15 @@ class App:
                     (announce or _to_stderr)(self._banner())
                     await stop.wait()
         finally:
-            self._hooks, self._shutdown = own
+            self.hooks, self._shutdown = own
 
     async def __aenter__(self) -> Self:
-        """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails."""
+        """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails.
+
+        In development a watchdog tells of methods that block the event loop.
+        """
         try:
-            for hook in self._hooks:
+            for hook in self.hooks:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
@@ -216,6 +222,8 @@ class App:
                 self._started.append(server)
                 await server.start()
             self._lag.start()
+            if in_development():
+                self._watchdog.start()
             self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
@@ -272,6 +280,7 @@ class App:
         for part in (*self._middleware, self.meter):
             if isinstance(part, _Closing):
                 failures += filter(None, [await _bounded(part.aclose(), limits.hook, "close", part)])
+        self._watchdog.stop()
         while self._entered:
             entered = self._entered.pop()
             failure = await _bounded(entered.leave(), limits.hook, "leave", entered.manager)

@@ -88,12 +88,12 @@ def is_record(cls: ast.ClassDef) -> bool:
 
 
 def parameters(cls: ast.ClassDef, records: frozenset[str]) -> int:
-    """Returns how many parameters ``__init__`` takes; a dataclass is data, as a parameter and by its fields."""
+    """Returns how many parameters ``__init__`` takes; a dataclass is data, live or not, and so are its fields."""
     for node in cls.body:
         if isinstance(node, Function) and node.name == "__init__":
             args = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)[1:]
             types = [ast.unparse(each.annotation).removesuffix(" | None") if each.annotation else "" for each in args]
-            return sum(kind not in records for kind in types)
+            return sum(re.sub(r"^(\w+) \| Live\[\1\]$", r"\1", kind) not in records for kind in types)
     return 0
 
 
@@ -141,8 +141,11 @@ def test_suppressions_have_reasons() -> None:
 
 
 def test_counting_counts_parameters() -> None:
-    """Records are free, alone or where there may be none; what holds them is not."""
-    source = "class A:\n    def __init__(self, a: int, /, b: TLS, *, c: TLS | None, d: list[TLS], e: object): ..."
+    """Records are free, alone, live or where there may be none; what holds them is not."""
+    source = (
+        "class A:\n    def __init__(self, a: int, /, b: TLS, *, c: TLS | None, d: list[TLS], e: object, "
+        "f: TLS | Live[TLS] | None, g: TLS | Live[TLS]): ..."
+    )
     (cls,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     assert parameters(cls, frozenset(("TLS",))) == 3
 

@@ -138,6 +138,9 @@ def _pings(keepalive: KeepAlive) -> Options:
     return [
         ("grpc.keepalive_time_ms", _milliseconds(keepalive.every)),
         ("grpc.keepalive_timeout_ms", _milliseconds(keepalive.timeout)),
+        # grpcio sends pings of its own, for flow control. One that gets no answer counts as the ping that is due, and
+        # without this it would be waited for a minute.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(keepalive.timeout)),
         ("grpc.http2.max_pings_without_data", 0),  # zero is "no limit": else the pings stop where they are needed
     ]
 

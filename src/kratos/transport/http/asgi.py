@@ -45,8 +45,6 @@ class ASGIFront:
 
     Args:
         edge: What answers.
-        max_body: The largest request body, in bytes; a larger one is answered with 413.
-        max_upload: The same for a body that is read as it comes.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
         own: What it answers where no service has a path.
     """
@@ -55,15 +53,12 @@ class ASGIFront:
         self,
         edge: Edge,
         *,
-        max_body: int,
-        max_upload: int = 1024**3,
         heartbeat: float = 15.0,
         own: OwnPages | None = None,
     ) -> None:
-        self._max_upload = max_upload
         self._own = own or OwnPages()
         self._edge = edge
-        self._max_body = max_body
+        self._limits = edge.limits
         self._heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +128,7 @@ class ASGIFront:
             request.query,
             match.values,
             receive=receive,
-            max_total=self._max_upload,
+            max_total=self._limits.value.max_upload,
         )
 
         def messages(call: Call) -> Messages[Any]:
@@ -181,8 +176,9 @@ class ASGIFront:
             ClientClosed: The client left before it was complete.
             ClientError: 413: it is too large, or says that it will be.
         """
-        if request.method not in ("GET", "HEAD") and content_length(request) > self._max_body:
-            raise too_large(self._max_body)
+        most = self._limits.value.max_body
+        if request.method not in ("GET", "HEAD") and content_length(request) > most:
+            raise too_large(most)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -191,8 +187,8 @@ class ASGIFront:
                 raise ClientClosed("the client left before its request was complete")
             part: bytes = event.get("body", b"")
             size += len(part)
-            if size > self._max_body:
-                raise too_large(self._max_body)
+            if size > most:
+                raise too_large(most)
             parts.append(part)
             if not event.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -35,15 +35,15 @@ from uvicorn.server import ServerState
 
 from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
-from kratos.metrics.calls import Refusals
-from kratos.metrics.noop import NoopMeter
+from kratos.live import Live
+from kratos.metrics.calls import UNCOUNTED
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.limits import Limits
 from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
-from kratos.transport.http.problem import stopping, to_response
+from kratos.transport.http.problem import stopping, to_response, too_slow
 
 __all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
 
@@ -77,9 +77,9 @@ class ServerConfig(Config):
         closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
     """
 
-    limits = Limits()
+    limits: Live[Limits] = Live(Limits())
     lane: Lane | None = None
-    refusals = Refusals(NoopMeter(), "http")
+    refusals = UNCOUNTED
     stopping = False
     closed = False
 
@@ -117,7 +117,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.logger = logger
         self.access_log = False
         self._config = cast("ServerConfig", config)
-        self._limits = self._config.limits
+        self._limits = self._config.limits.value
         self._lane = self._config.lane
         self._context: Context
         self._peer: Peer
@@ -216,14 +216,14 @@ class HTTPProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._phase == "head":
             seconds = self._limits.header_seconds
-            self._refuse(_timeout(f"the request's headers took longer than {seconds:g} s"))
+            self._refuse(too_slow(f"the request's headers took longer than {seconds:g} s"))
         elif self._phase == "idle":
             self.transport.close()
         elif self.flow.read_paused:  # it is us who are slow
             self._due = now + self._limits.body_seconds
         else:
             seconds = self._limits.body_seconds
-            self._refuse(_timeout(f"the request's body made no progress worth the name for {seconds:g} s"))
+            self._refuse(too_slow(f"the request's body made no progress worth the name for {seconds:g} s"))
 
     def hang_up(self, *, linger: bool = False) -> None:
         """Closes the connection, after a while if the client may still be sending."""
@@ -294,6 +294,10 @@ class HTTPProtocol(HttpToolsProtocol):
         self._phase = "head"
         self._progress = True
         self._hosts = self._body_bytes = self._announced = 0
+        limits = self._config.limits.value
+        if limits is not self._limits:  # they have changed since the connection began
+            self._limits, self._outflow.patience = limits, limits.send_seconds
+            self._harmless = limits.max_header_bytes - limits.max_headers
         self._due = self.loop.time() + self._limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -411,10 +415,9 @@ class HTTPProtocol(HttpToolsProtocol):
     def _measure(self, size: int) -> None:
         """Counts what the parser holds back while it is not complete: a header, a trailer, an extension of a chunk."""
         self._held_back = 0 if self._progress else self._held_back + size
-        limits = self._limits
-        most = limits.max_header_bytes + _READ
+        most = self._limits.max_header_bytes + _READ
         if self._phase == "head":
-            most += limits.max_url_bytes
+            most += self._limits.max_url_bytes
         if self._held_back > most:
             raise _Refused(self._headers_too_large())
 
@@ -588,10 +591,6 @@ class _Line:
 
     def close(self) -> None:
         self._protocol.hang_up()
-
-
-def _timeout(message: str) -> Error:
-    return ClientError(message, code=408, reason="REQUEST_TIMEOUT")
 
 
 def _bad(what: str) -> _Refused:

@@ -58,12 +58,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        limits = cast("ServerConfig", config).limits.value
+        config.ws_max_size = limits.max_body
         super().__init__(config, server_state, app_state, _loop)
         self.logger = self.conn.logger = logger
         self._front = cast("ASGI3Application", config.loaded_app)
         self._task: asyncio.Task[None] | None = None
         self._deaf = False
-        self._patience = cast("ServerConfig", config).limits.send_seconds
+        self._patience = limits.send_seconds
         self._outlet: Outlet
         self._pieces = bytearray()
         self._early = bytearray()

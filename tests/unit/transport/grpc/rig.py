@@ -91,18 +91,22 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
-def headers(path: bytes, *more: tuple[bytes, bytes]) -> bytes:
-    """Returns a HEADERS payload of literals, which need no compression state."""
-    fields = [
+def block(*fields: tuple[bytes, bytes]) -> bytes:
+    """Returns header fields as literals, which need no compression state."""
+    return b"".join(b"\x00" + bytes([len(k)]) + k + bytes([len(v)]) + v for k, v in fields)
+
+
+def headers(path: bytes, *more: tuple[bytes, bytes], content_type: bytes = b"application/grpc") -> bytes:
+    """Returns the payload of a HEADERS frame that opens a call."""
+    return block(
         (b":method", b"POST"),
         (b":scheme", b"http"),
         (b":path", path),
         (b":authority", b"x"),
-        (b"content-type", b"application/grpc"),
+        (b"content-type", content_type),
         (b"te", b"trailers"),
         *more,
-    ]
-    return b"".join(b"\x00" + bytes([len(k)]) + k + bytes([len(v)]) + v for k, v in fields)
+    )
 
 
 OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)

@@ -82,6 +82,18 @@ async def failures(api: KindsClient, code: int) -> list[Error]:
     return found
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 5.003, 20.5, 100.0])
+async def test_the_server_has_no_more_time_than_there_is(serve: Any, seconds: float) -> None:
+    """grpcio rounds up what it sends; the next hop must not think that it has longer than its caller."""
+    served = await serve(timeout=None)
+    api = KindsClient(served.client())
+    left = []
+    for _ in range(10):  # the least of some: a busy machine makes grpcio's clocks differ for a moment
+        await api.echo(Ping(), timeout=seconds)
+        left.append(served.service.calls[-1].remaining())
+    assert 0.98 * seconds - 0.05 < min(left) <= seconds
+
+
 async def test_every_code_keeps_everything(serve: Any) -> None:
     """Every code from 400 to 599 keeps code, reason, message, metadata and details, in every kind of call."""
     served = await serve(Failing())
