@@ -42,9 +42,10 @@ from kratos.middleware import access_log, metadata, metrics, recovery, timeout, 
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.edge import Edge, Header, Request, Response, Target
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import HTTPProtocol
 from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.route import Match
+from kratos.transport.http.settings import ServerConfig
 
 HEADERS = (
     "host: 127.0.0.1:8000", "user-agent: bench", "accept: application/json", "cache-control: no-cache",

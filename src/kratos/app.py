@@ -221,9 +221,9 @@ class App:
             for server in self.servers:
                 self._started.append(server)
                 await server.start()
-            self._lag.start()
             if in_development():
                 self._watchdog.start()
+            self._lag.start()
             self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)

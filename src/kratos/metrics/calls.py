@@ -12,9 +12,8 @@ from typing import Final
 
 from kratos.errors import Error
 from kratos.metrics.base import BUCKETS, Counter, Gauge, Histogram, Meter
-from kratos.metrics.noop import NoopMeter
 
-__all__ = ["UNCOUNTED", "UNKNOWN", "CallMetrics", "Refusals"]
+__all__ = ["UNKNOWN", "CallMetrics", "Refusals"]
 
 logger = logging.getLogger("kratos.metrics")
 
@@ -95,7 +94,3 @@ class Refusals:
             counter.add()
         except Exception:  # a meter that fails must not keep a client from its answer
             logger.exception("a refusal could not be counted")
-
-
-UNCOUNTED: Final = Refusals(NoopMeter(), "")
-"""Counts nothing, where nobody has said what to count with."""

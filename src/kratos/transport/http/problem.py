@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from kratos.codec.json import JsonCodec
-from kratos.errors import ClientError, Error, ServiceUnavailable
+from kratos.errors import Error, ServiceUnavailable
 from kratos.wire.errors.errors_pb import Status
 
-__all__ = ["stopping", "to_json", "to_response", "to_status", "too_slow"]
+__all__ = ["stopping", "to_json", "to_response", "to_status"]
 
 _JSON = JsonCodec()
 _STATUSES = frozenset(HTTPStatus)
@@ -44,8 +44,3 @@ def to_response(error: Error, headers: Iterable[tuple[bytes, bytes]] = ()) -> by
 def stopping() -> Error:
     """Returns the error of a call that the server had no time left to finish."""
     return ServiceUnavailable("the server is stopping; ask again, another one will answer", reason="SERVER_STOPPING")
-
-
-def too_slow(message: str) -> Error:
-    """Returns the error of a request that takes too long to come."""
-    return ClientError(message, code=408, reason="REQUEST_TIMEOUT")

@@ -35,17 +35,15 @@ from uvicorn.server import ServerState
 
 from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
-from kratos.live import Live
-from kratos.metrics.calls import UNCOUNTED
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.limits import Limits
 from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
-from kratos.transport.http.problem import stopping, to_response, too_slow
+from kratos.transport.http.problem import stopping, to_response
+from kratos.transport.http.settings import ServerConfig
 
-__all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
+__all__ = ["LINGER_SECONDS", "HTTPProtocol", "logger"]
 
 LINGER_SECONDS: Final = 2.0
 """How long a connection that has had its last answer is read on."""
@@ -64,24 +62,6 @@ logger: Final = logging.getLogger("kratos.http.wire")
 """What happens outside of any call. Uvicorn's lines on single requests stay below: those are the access log's."""
 
 logger.setLevel(logging.WARNING)
-
-
-class ServerConfig(Config):
-    """uvicorn's settings and our limits, for the protocols that uvicorn makes from them.
-
-    Attributes:
-        limits: What a client may take.
-        lane: What answers unary calls; None is the application, as all others.
-        refusals: Counts what cannot be read.
-        stopping: Whether the server stops: what still comes is answered, and told that it was the last.
-        closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
-    """
-
-    limits: Live[Limits] = Live(Limits())
-    lane: Lane | None = None
-    refusals = UNCOUNTED
-    stopping = False
-    closed = False
 
 
 class _Refused(Exception):
@@ -216,14 +196,14 @@ class HTTPProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._phase == "head":
             seconds = self._limits.header_seconds
-            self._refuse(too_slow(f"the request's headers took longer than {seconds:g} s"))
+            self._refuse(_timeout(f"the request's headers took longer than {seconds:g} s"))
         elif self._phase == "idle":
             self.transport.close()
         elif self.flow.read_paused:  # it is us who are slow
             self._due = now + self._limits.body_seconds
         else:
             seconds = self._limits.body_seconds
-            self._refuse(too_slow(f"the request's body made no progress worth the name for {seconds:g} s"))
+            self._refuse(_timeout(f"the request's body made no progress worth the name for {seconds:g} s"))
 
     def hang_up(self, *, linger: bool = False) -> None:
         """Closes the connection, after a while if the client may still be sending."""
@@ -591,6 +571,10 @@ class _Line:
 
     def close(self) -> None:
         self._protocol.hang_up()
+
+
+def _timeout(message: str) -> Error:
+    return ClientError(message, code=408, reason="REQUEST_TIMEOUT")
 
 
 def _bad(what: str) -> _Refused:

@@ -30,7 +30,8 @@ from kratos.errors import BadRequest
 from kratos.transport.http.outflow import Outlet
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import to_response
-from kratos.transport.http.protocol import LINGER_SECONDS, ServerConfig, logger
+from kratos.transport.http.protocol import LINGER_SECONDS, logger
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["WebSocketProtocol"]
 
