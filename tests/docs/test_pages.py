@@ -20,6 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("http-server.md", 1),
         ("metrics.md", 3),
         ("openapi.md", 2),
+        ("tracing.md", 3),
     ],
 )
 def test_blocks_run(page: str, count: int) -> None:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from kratos.middleware.metrics import metrics
     from kratos.middleware.recovery import recovery
     from kratos.middleware.timeout import timeout
+    from kratos.middleware.tracing import tracing
     from kratos.middleware.validate import validate
 
-__all__ = ["Violation", "access_log", "metadata", "metrics", "recovery", "timeout", "validate"]
+__all__ = ["Violation", "access_log", "metadata", "metrics", "recovery", "timeout", "tracing", "validate"]
 
 __getattr__ = lazy(
     __name__,
@@ -33,6 +34,7 @@ __getattr__ = lazy(
         "metrics": "metrics",
         "recovery": "recovery",
         "timeout": "timeout",
+        "tracing": "tracing",
         "validate": "validate",
     },
 )

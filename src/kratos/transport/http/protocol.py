@@ -41,6 +41,7 @@ from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import stopping, to_response
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["LINGER_SECONDS", "HTTPProtocol", "logger"]
 
