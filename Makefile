@@ -56,7 +56,7 @@ test: $(DEVELOP) ## Run the test suite
 test-slow: $(JUDGES) ## Run what takes long: growth over many calls, whole projects
 	$(PYTEST) -m slow
 
-interop: $(DEVELOP) ## Run the tests against Kratos for Go, and Connect's conformance suite; needs Go
+interop: $(DEVELOP) ## Run the tests against Kratos for Go, Connect's conformance suite and the OpenTelemetry Collector; needs Go
 	$(PYTEST) -q -m interop tests/interop
 
 conformance: $(DEVELOP) ## Let schemathesis judge document and server, and send requests at random

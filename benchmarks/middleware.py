@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from uvicorn.server import ServerState
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -37,13 +39,15 @@ from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloReque
 from kratos.call import Call, Peer
 from kratos.codec import DEFAULT_CODECS
 from kratos.handler import Middleware
-from kratos.middleware import access_log, metadata, recovery, timeout, validate
+from kratos.metrics import PrometheusMeter
+from kratos.middleware import access_log, metadata, metrics, recovery, timeout, tracing, validate
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.edge import Edge, Header, Request, Response, Target
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import HTTPProtocol
 from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.route import Match
+from kratos.transport.http.settings import ServerConfig
 
 HEADERS = (
     "host: 127.0.0.1:8000", "user-agent: bench", "accept: application/json", "cache-control: no-cache",
@@ -177,6 +181,13 @@ def nothing(request: Any) -> None:
     """A check that everything passes."""
 
 
+class Nothing(SpanExporter):
+    """Takes spans and forgets them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
 def variants(folder: str) -> list[Variant]:
     """Returns what is measured: the floor, what stands on it, and what stands on that."""
     log = str(Path(folder) / "access.log")
@@ -184,6 +195,8 @@ def variants(folder: str) -> list[Variant]:
     records.addHandler(logging.FileHandler(Path(folder) / "records.log"))
     records.propagate = False
     records.setLevel(logging.INFO)
+    spans = TracerProvider(shutdown_on_exit=False)
+    spans.add_span_processor(SimpleSpanProcessor(Nothing()))
     return [
         Variant("a raw handler", lane=raw_lane),
         Variant("routing, `Call`, dispatch", goal=8.0),
@@ -192,8 +205,12 @@ def variants(folder: str) -> list[Variant]:
         Variant("`metadata()`, nothing to collect", metadata(prefix="x-none-")),
         Variant("`access_log()`, JSON to a file", access_log(to=log, format="json"), goal=5.0),
         Variant("`access_log(records=True)`, `logging` to a file", access_log(records=True)),
+        Variant("`metrics()`", metrics(PrometheusMeter()), goal=1.5),
         Variant("`timeout(5)`", timeout(5)),
         Variant("`validate(check)`, which does nothing", validate(nothing)),
+        Variant("`tracing()`, a trace that is not recorded", tracing(spans), goal=7.0),
+        Variant("`tracing(sample=0)`, no trace before", tracing(spans, sample=0.0, trusted=False), goal=7.0),
+        Variant("`tracing()`, recorded, to an exporter that does nothing", tracing(spans, trusted=False)),
         Variant(
             "`recovery()`, `access_log()`, `metadata()`", recovery(), access_log(to=log, format="json"), metadata()
         ),

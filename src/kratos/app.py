@@ -22,6 +22,9 @@ from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
+from kratos.metrics.base import Measured, Meter
+from kratos.metrics.lag import LoopLag
+from kratos.metrics.prometheus import PrometheusMeter
 from kratos.middleware.access_log import access_log
 from kratos.middleware.recovery import recovery
 from kratos.registry.base import Instance, Registrar
@@ -29,7 +32,7 @@ from kratos.service import Service
 from kratos.version import __version__
 from kratos.watchdog import Watchdog
 
-__all__ = ["App", "Hook", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
+__all__ = ["App", "Hook", "Onlooker", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
 
 logger = logging.getLogger("kratos.app")
 
@@ -78,8 +81,21 @@ class Server(Protocol):
 
 
 @runtime_checkable
+class Onlooker(Protocol):
+    """A server that shows the app to its operators, instead of serving what it is for.
+
+    It is started before the other servers and stopped after them. Its endpoint is in the banner, and neither in
+    ``AppInfo.endpoints`` nor in a registry: nobody is to call the service there.
+    """
+
+    def look_at(self, app: App) -> None:
+        """Takes the app, all servers of which are mounted; called once, before ``start``. Raises nothing."""
+        ...
+
+
+@runtime_checkable
 class _Closing(Protocol):
-    """A middleware that holds something, such as lines that wait to be written."""
+    """A middleware or meter that holds something, such as lines that wait to be written."""
 
     async def aclose(self) -> None: ...
 
@@ -119,6 +135,7 @@ class App:
         hooks: Async context managers around the servers, the first one outermost: databases, clients, caches.
         metadata: Facts about this instance, for the registry.
         shutdown: How long the steps of stopping may take.
+        meter: Where measurements go: a ``PrometheusMeter`` of its own if not given.
 
     Raises:
         ValueError: Something cannot be served: a clash of routes, a bad path template; the message names it.
@@ -140,8 +157,12 @@ class App:
         hooks: Iterable[Hook] = (),
         metadata: Mapping[str, str] | None = None,
         shutdown: Shutdown | None = None,
+        meter: Meter | None = None,
     ) -> None:
-        self.info = AppInfo(name=name, version=version, id=uuid.uuid4().hex, metadata=dict(metadata or {}))
+        self.meter: Meter = PrometheusMeter() if meter is None else meter
+        self.info = AppInfo(
+            name=name, version=version, id=uuid.uuid4().hex, metadata=dict(metadata or {}), meter=self.meter
+        )
         self.services = tuple(services)
         self.servers = tuple(servers)
         self._registrar = registrar
@@ -152,8 +173,23 @@ class App:
         self._instance: Instance | None = None
         self._watchdog = Watchdog()
         self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
+        self._lag = LoopLag(self.meter)
+        self._measure()
         for server in self.servers:
             server.mount(self.services, self._middleware, self.info)
+        for server in self.servers:
+            if isinstance(server, Onlooker):
+                server.look_at(self)
+
+    def _measure(self) -> None:
+        """Tells the meter who this is, and lets all parts show it what they have."""
+        facts = {"version": __version__, "name": self.info.name, "app_version": self.info.version}
+        build = self.meter.gauge("kratos_build_info", "Who this is: always 1.", labels=tuple(facts))
+        build.labels(*facts.values()).set(1)
+        parts: tuple[object, ...] = (*self._middleware, *self.servers, self._registrar)
+        for part in parts:
+            if isinstance(part, Measured):
+                part.measure(self.meter)
 
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
@@ -199,12 +235,14 @@ class App:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
-            for server in self.servers:
+            onlookers, serving = _sorted_out(self.servers)
+            for server in (*onlookers, *serving):
                 self._started.append(server)
                 await server.start()
             if in_development():
                 self._watchdog.start()
-            self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
+            self._lag.start()
+            self.info.endpoints = tuple(server.endpoint for server in serving if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
                 await self._registrar.register(self._instance)
@@ -248,17 +286,20 @@ class App:
         limits = self._shutdown
         failures: list[Exception] = []
         self.info.readiness.set(False)
+        self._lag.stop()
         instance, self._instance = self._instance, None
         if self._registrar is not None and instance is not None:
             await self._deregister(self._registrar, instance)
             await asyncio.sleep(limits.drain)
         started, self._started = self._started, []
-        # Twice the time: a server that keeps its own limit is never cut off by ours.
-        stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in started]
-        failures += filter(None, await asyncio.gather(*stops))
-        for middleware in self._middleware:
-            if isinstance(middleware, _Closing):
-                failures += filter(None, [await _bounded(middleware.aclose(), limits.hook, "close", middleware)])
+        onlookers, serving = _sorted_out(started)
+        for servers in (serving, onlookers):
+            # Twice the time: a server that keeps its own limit is never cut off by ours.
+            stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in servers]
+            failures += filter(None, await asyncio.gather(*stops))
+        for part in (*self._middleware, self.meter):
+            if isinstance(part, _Closing):
+                failures += filter(None, [await _bounded(part.aclose(), limits.hook, "close", part)])
         self._watchdog.stop()
         while self._entered:
             entered = self._entered.pop()
@@ -344,6 +385,13 @@ def run(source: Source) -> None:
 def _to_stderr(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def _sorted_out(servers: Iterable[Server]) -> tuple[list[Server], list[Server]]:
+    """Returns the servers that look at the app, and those that serve it."""
+    servers = list(servers)
+    looking: list[Server] = [server for server in servers if isinstance(server, Onlooker)]
+    return looking, [server for server in servers if not isinstance(server, Onlooker)]
 
 
 def _instance(info: AppInfo) -> Instance:

@@ -101,11 +101,12 @@ class Metadata:
             return Metadata.from_raw([pair for pair in self._raw if pair[0].startswith(heads)])
         return Metadata.from_wire([pair for pair in self._pairs if pair[0].startswith(prefixes)])
 
-    def raw(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """Returns the pairs whose key starts with a prefix as bytes, for whoever looks at every call."""
+    def raw(self, *prefixes: bytes) -> list[tuple[bytes, bytes]]:
+        """Returns the pairs whose key starts with one of the prefixes as bytes, for whoever looks at every call."""
         if self._raw is not None:
-            return [pair for pair in self._raw if pair[0].startswith(prefix)]
-        found = [pair for pair in self._pairs if pair[0].startswith(prefix.decode("latin-1"))]
+            return [pair for pair in self._raw if pair[0].startswith(prefixes)]
+        texts = tuple(prefix.decode("latin-1") for prefix in prefixes)
+        found = [pair for pair in self._pairs if pair[0].startswith(texts)]
         return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in found]
 
     def add(self, key: str, value: str) -> None:

@@ -13,12 +13,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize(
     ("page", "count"),
     [
+        ("admin.md", 2),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
         ("http-server.md", 1),
         ("logs.md", 5),
+        ("metrics.md", 3),
         ("openapi.md", 2),
+        ("tracing.md", 3),
     ],
 )
 def test_blocks_run(page: str, count: int) -> None:

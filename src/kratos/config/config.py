@@ -153,8 +153,8 @@ class Config(Reader):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends watching, if nobody else is inside."""
-        self._users -= 1
-        if self._users <= 0:
+        self._users = max(0, self._users - 1)  # stop() may have come before
+        if not self._users:
             await self.stop()
 
     def watching(self, app: object = None) -> AbstractAsyncContextManager[Config]:  # noqa: ARG002 - a hook gets the app

@@ -20,6 +20,8 @@ from typing import Any
 from kratos.call import AppInfo, Call, enter_call, leave_call
 from kratos.errors import ClientClosed, Error
 from kratos.handler import Handler, Middleware, chain, conceal, time_limit
+from kratos.metrics.base import Meter
+from kratos.metrics.noop import NoopMeter
 from kratos.operation import AnyOperation
 from kratos.service import Service, unblocked
 from kratos.transport.deadline import Deadlines, Seconds
@@ -80,6 +82,7 @@ class Dispatcher:
         own: Iterable[Service] = (),
     ) -> None:
         self.app = app
+        self.meter: Meter = NoopMeter() if app is None else app.meter
         self._threads = _Threads(threads)
         self._deadlines = Deadlines(timeout, "server")
         middleware = list(middleware)

@@ -392,6 +392,13 @@ async def test_shared() -> None:
             pass
         wire.states.put_nowait(await layer({"a": 1}))
         assert await news.get() == 1
+    async with config:
+        await config.stop()
+    async with config:
+        async with config:
+            pass
+        wire.states.put_nowait(await layer({"a": 2}))
+        assert await news.get() == 2
     assert config._watching.leave() == []
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from kratos.transport.http.protocol import LINGER_SECONDS, HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import LINGER_SECONDS, HTTPProtocol
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["accept"]
 

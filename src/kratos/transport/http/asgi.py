@@ -155,6 +155,7 @@ class ASGIFront:
         except Error as error:
             with suppress(OSError):
                 await refuse(send, self._edge.refuse(error), plain=plain)
+            self._edge.refusals.count(error)
             return
         if not match.target.passes:
             socket = Socket(self._edge, request, match, receive=receive, send=send, plain=plain, allowed=allowed)
@@ -200,6 +201,7 @@ class ASGIFront:
                 return page
         if error.code == 405 and request.method == "OPTIONS":
             return Response(204, [(b"allow", error.metadata["allow"].encode("latin-1"))], b"")
+        self._edge.refusals.count(error)
         response = self._edge.refuse(error)
         if error.code == 413:
             response.headers.append(CLOSE)  # the rest of the body is not going to be read

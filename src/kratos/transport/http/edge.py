@@ -21,6 +21,7 @@ from kratos.errors import ClientError, Error
 from kratos.handler import Messages, conceal
 from kratos.live import Live
 from kratos.metadata import Metadata
+from kratos.metrics.calls import Refusals
 from kratos.transport.deadline import parse_timeout
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.http.bind import Binding
@@ -135,6 +136,7 @@ class Edge:
         codecs: The encodings it speaks, with the options of JSON that replies have.
         table: Method, path template and target of each route.
         router: Finds a route by method and path.
+        refusals: Counts requests that are for no operation, or cannot be read.
 
     Raises:
         ValueError: A binding of an operation cannot be served: a bad template, an unknown field, a clash of routes.
@@ -166,6 +168,7 @@ class Edge:
         self.json = Negotiated(json, json.content_types[0])
         self.table = tuple(_routes(dispatcher, format.envelope))
         self.router: Router[Target] = Router(self.table, heads=lambda target: not target.streams)
+        self.refusals = Refusals(dispatcher.meter, "http")
 
     def match(self, request: Request) -> Match[Target]:
         """Returns what a request is for, before its body is read. HEAD is answered where GET is, but not by streams.

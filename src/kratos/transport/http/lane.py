@@ -152,6 +152,7 @@ class Lane:
         except ClientClosed:
             return None
         except Error as error:
+            self._edge.refusals.count(error)
             response = self._edge.refuse(error)
             response.headers.append(CLOSE)  # the rest of the body is not going to be read
             turn.keep_alive = False

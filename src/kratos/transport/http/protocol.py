@@ -35,16 +35,15 @@ from uvicorn.server import ServerState
 
 from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
-from kratos.live import Live
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.limits import Limits
 from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import stopping, to_response
+from kratos.transport.http.settings import ServerConfig
 
-__all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
+__all__ = ["LINGER_SECONDS", "HTTPProtocol", "logger"]
 
 LINGER_SECONDS: Final = 2.0
 """How long a connection that has had its last answer is read on."""
@@ -63,22 +62,6 @@ logger: Final = logging.getLogger("kratos.http.wire")
 """What happens outside of any call. Uvicorn's lines on single requests stay below: those are the access log's."""
 
 logger.setLevel(logging.WARNING)
-
-
-class ServerConfig(Config):
-    """uvicorn's settings and our limits, for the protocols that uvicorn makes from them.
-
-    Attributes:
-        limits: What a client may take.
-        lane: What answers unary calls; None is the application, as all others.
-        stopping: Whether the server stops: what still comes is answered, and told that it was the last.
-        closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
-    """
-
-    limits: Live[Limits] = Live(Limits())
-    lane: Lane | None = None
-    stopping = False
-    closed = False
 
 
 class _Refused(Exception):
@@ -565,6 +548,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.hang_up(linger=True)
 
     def _words(self, error: Error) -> bytes:
+        self._config.refusals.count(error)
         return to_response(error, self.server_state.default_headers)
 
 

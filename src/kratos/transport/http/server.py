@@ -33,8 +33,9 @@ from kratos.transport.http.limits import Limits
 from kratos.transport.http.mounts import ASGI, Lifespans, Mount
 from kratos.transport.http.own import DOCS_PATH, OwnPages
 from kratos.transport.http.peers import Forwarded
-from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import HTTPProtocol
 from kratos.transport.http.proxies import Proxies
+from kratos.transport.http.settings import ServerConfig
 from kratos.transport.http.wsprotocol import WebSocketProtocol
 from kratos.transport.listen import Addressed, listen, release
 from kratos.transport.routes import Route
@@ -260,6 +261,7 @@ class HTTPServer(Addressed):
         )
         config.limits = self._limits
         config.lane = self._lane
+        config.refusals = cast("Edge", self._edge).refusals
         config.load()
         self._server = _Uvicorn(config)
         self._server.lifespan = config.lifespan_class(config)

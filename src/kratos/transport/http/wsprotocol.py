@@ -30,7 +30,8 @@ from kratos.errors import BadRequest
 from kratos.transport.http.outflow import Outlet
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import to_response
-from kratos.transport.http.protocol import LINGER_SECONDS, ServerConfig, logger
+from kratos.transport.http.protocol import LINGER_SECONDS, logger
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["WebSocketProtocol"]
 
@@ -122,6 +123,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_complete = True
             error = BadRequest("this is no WebSocket handshake", reason="BAD_HANDSHAKE")
+            cast("ServerConfig", self.config).refusals.count(error)
             self.transport.write(to_response(error, self.default_headers))
             self._linger()
 

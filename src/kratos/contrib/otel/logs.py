@@ -1,0 +1,91 @@
+"""Records of ``logging`` as OpenTelemetry's: the ids of the trace they belong to stand beside them, once."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from traceback import format_exception
+from typing import Any, Final
+
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current, get_value
+from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
+
+__all__ = ["Exporting"]
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "trace_id", "span_id"}
+_TRACE = re.compile(r"[0-9a-f]{32}")
+_SPAN = re.compile(r"[0-9a-f]{16}")
+
+
+class Exporting(logging.Handler):
+    """Hands records to OpenTelemetry, except those of OpenTelemetry itself and of whatever sends them.
+
+    Args:
+        provider: Takes them.
+    """
+
+    def __init__(self, provider: LoggerProvider) -> None:
+        super().__init__()
+        self._provider = provider
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes one record; neither waits nor fails."""
+        if record.name.startswith("opentelemetry") or get_value(_SUPPRESS_INSTRUMENTATION_KEY):
+            return
+        try:
+            self._provider.get_logger(record.name).emit(_translated(record))
+        except Exception:
+            self.handleError(record)
+
+
+def _translated(record: logging.LogRecord) -> LogRecord:
+    return LogRecord(
+        timestamp=int(record.created * 1e9),
+        observed_timestamp=time.time_ns(),
+        context=_context(record),
+        severity_text=record.levelname,
+        severity_number=_severity(record.levelno),
+        body=record.getMessage(),
+        attributes=_attributes(record),
+    )
+
+
+def _context(record: logging.LogRecord) -> Context:
+    """Returns the context of the span that a record names, or else of the one around it."""
+    facts = vars(record)
+    trace_id, span_id = str(facts.get("trace_id", "")), str(facts.get("span_id", ""))
+    if not (_TRACE.fullmatch(trace_id) and _SPAN.fullmatch(span_id)):
+        return get_current()
+    named = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False)
+    current = get_current_span().get_span_context()
+    if not named.is_valid or (named.trace_id, named.span_id) == (current.trace_id, current.span_id):
+        return get_current()
+    return set_span_in_context(NonRecordingSpan(named), Context())
+
+
+def _attributes(record: logging.LogRecord) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if record.pathname:
+        facts |= {
+            "code.file.path": record.pathname,
+            "code.line.number": record.lineno,
+            "code.function.name": record.funcName,
+        }
+    for name, value in vars(record).items():
+        if name not in _OWN and value is not None:
+            facts[name] = value if isinstance(value, bool | int | float | str) else str(value)
+    failure = record.exc_info[1] if record.exc_info else None
+    if failure is not None:
+        facts["exception.type"] = f"{type(failure).__module__}.{type(failure).__qualname__}"
+        facts["exception.message"] = str(failure)
+        facts["exception.stacktrace"] = "".join(format_exception(failure))
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _severity(level: int) -> SeverityNumber:
+    """Returns the number of a level: ten of ``logging`` are four of OpenTelemetry."""
+    tens = min(max(level // 10, 0), 5)
+    ones = level - 10 * tens
+    return SeverityNumber(1 + 4 * tens + min(max(ones, 0), 3))
