@@ -321,7 +321,13 @@ class App:
         if is_read or not logging.getLogger().handlers:
             _to_stderr(banner)
         else:
-            facts = {"version": self.info.version, "instance": self.info.id, "endpoints": list(self.info.endpoints)}
+            told = [server for server in self.servers if server.endpoint]
+            facts = {
+                "version": self.info.version,
+                "instance": self.info.id,
+                "endpoints": [server.endpoint for server in told],
+                "limits": [server.summary for server in told],
+            }
             logger.info("%s serves", self.info.name, extra=facts)
 
     def _banner(self) -> str:

@@ -272,6 +272,19 @@ def test_handlers_of_logging(written: Written) -> None:
     assert raw == ["kratos log"]
 
 
+def test_a_handler_that_is_too_slow_is_told_what_it_missed() -> None:
+    """It gets a record with the number of those that did not fit."""
+    from kratos.log.handler import beside
+
+    plain = io.StringIO()
+    queued = beside(logging.StreamHandler(plain), limit=0)
+    for _ in range(3):
+        queued.handle(logging.makeLogRecord({"msg": "x"}))
+    assert queued.drain(60)
+    queued.close()
+    assert plain.getvalue() == "3 log lines lost\n"
+
+
 def test_live_level(written: Written) -> None:
     """The level follows; a wrong one is told to whoever sets it, and nothing changes."""
     level = Live("WARNING")

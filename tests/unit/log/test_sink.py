@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,38 @@ def test_who_is_a_terminal() -> None:
     """A file is none, whatever its name."""
     assert is_terminal(Terminal())
     assert not is_terminal("/dev/tty")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_standard_stream_is_written_by_its_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it arrives behind what was printed before, also where whoever shares the pipe has made it non-blocking."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    taken: list[bytes] = []
+
+    def take() -> None:
+        while data := os.read(reading, 1000):
+            taken.append(data)
+
+    thread = threading.Thread(target=take)
+    with open(writing, "w") as stream:
+        monkeypatch.setattr(sys, "__stderr__", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        stream.write("first ")
+        thread.start()
+        write(None, "x" * 300_000 + "\n")
+    thread.join()
+    os.close(reading)
+    assert b"".join(taken) == b"first " + b"x" * 300_000 + b"\n"
+
+
+def test_a_standard_stream_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a descriptor it is written to like any other; what is closed says so."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "__stderr__", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    write(None, "x\n")
+    assert stream.getvalue() == "x\n"
+    stream.close()
+    with pytest.raises(ValueError, match="closed"):
+        write(None, "x\n")
