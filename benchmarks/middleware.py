@@ -39,13 +39,15 @@ from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloReque
 from kratos.call import Call, Peer
 from kratos.codec import DEFAULT_CODECS
 from kratos.handler import Middleware
-from kratos.middleware import access_log, metadata, recovery, timeout, tracing, validate
+from kratos.metrics import PrometheusMeter
+from kratos.middleware import access_log, metadata, metrics, recovery, timeout, tracing, validate
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.edge import Edge, Header, Request, Response, Target
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import HTTPProtocol
 from kratos.transport.http.proxies import Proxies
 from kratos.transport.http.route import Match
+from kratos.transport.http.settings import ServerConfig
 
 HEADERS = (
     "host: 127.0.0.1:8000", "user-agent: bench", "accept: application/json", "cache-control: no-cache",
@@ -57,7 +59,6 @@ HEADERS = (
 PATH = "/helloworld/kratos"
 REQUEST = "\r\n".join((f"GET {PATH} HTTP/1.1", *HEADERS, "", "")).encode()
 CONNECTIONS = 32
-MOST = 4096  # bytes of a body
 
 
 class Greeter(GreeterService):
@@ -90,13 +91,13 @@ class RawLane(Lane):
 
 def raw_lane(dispatcher: Dispatcher) -> Lane:
     edge = RawEdge(dispatcher, DEFAULT_CODECS)
-    lane = RawLane(edge, max_body=MOST, proxies=Proxies(()))
+    lane = RawLane(edge, proxies=Proxies(()))
     lane.known = edge.router.match("GET", PATH)
     return lane
 
 
 def usual_lane(dispatcher: Dispatcher) -> Lane:
-    return Lane(Edge(dispatcher, DEFAULT_CODECS), max_body=MOST, proxies=Proxies(()))
+    return Lane(Edge(dispatcher, DEFAULT_CODECS), proxies=Proxies(()))
 
 
 async def nobody(scope: Any, receive: Any, send: Any) -> None:
@@ -204,6 +205,7 @@ def variants(folder: str) -> list[Variant]:
         Variant("`metadata()`, nothing to collect", metadata(prefix="x-none-")),
         Variant("`access_log()`, JSON to a file", access_log(to=log, format="json"), goal=5.0),
         Variant("`access_log(records=True)`, `logging` to a file", access_log(records=True)),
+        Variant("`metrics()`", metrics(PrometheusMeter()), goal=1.5),
         Variant("`timeout(5)`", timeout(5)),
         Variant("`validate(check)`, which does nothing", validate(nothing)),
         Variant("`tracing()`, a trace that is not recorded", tracing(spans), goal=7.0),

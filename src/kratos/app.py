@@ -22,6 +22,9 @@ from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
+from kratos.metrics.base import Measured, Meter
+from kratos.metrics.lag import LoopLag
+from kratos.metrics.prometheus import PrometheusMeter
 from kratos.middleware.access_log import access_log
 from kratos.middleware.recovery import recovery
 from kratos.registry.base import Instance, Registrar
@@ -79,7 +82,7 @@ class Server(Protocol):
 
 @runtime_checkable
 class _Closing(Protocol):
-    """A middleware that holds something, such as lines that wait to be written."""
+    """A middleware or meter that holds something, such as lines that wait to be written."""
 
     async def aclose(self) -> None: ...
 
@@ -119,6 +122,7 @@ class App:
         hooks: Async context managers around the servers, the first one outermost: databases, clients, caches.
         metadata: Facts about this instance, for the registry.
         shutdown: How long the steps of stopping may take.
+        meter: Where measurements go: a ``PrometheusMeter`` of its own if not given.
 
     Raises:
         ValueError: Something cannot be served: a clash of routes, a bad path template; the message names it.
@@ -140,20 +144,36 @@ class App:
         hooks: Iterable[Hook] = (),
         metadata: Mapping[str, str] | None = None,
         shutdown: Shutdown | None = None,
+        meter: Meter | None = None,
     ) -> None:
-        self.info = AppInfo(name=name, version=version, id=uuid.uuid4().hex, metadata=dict(metadata or {}))
+        self.meter: Meter = PrometheusMeter() if meter is None else meter
+        self.info = AppInfo(
+            name=name, version=version, id=uuid.uuid4().hex, metadata=dict(metadata or {}), meter=self.meter
+        )
         self.services = tuple(services)
         self.servers = tuple(servers)
         self._registrar = registrar
-        self._hooks = tuple(hooks)
+        self.hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
         self._entered: list[_Entered] = []
         self._started: list[Server] = []
         self._instance: Instance | None = None
         self._watchdog = Watchdog()
         self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
+        self._lag = LoopLag(self.meter)
+        self._measure()
         for server in self.servers:
             server.mount(self.services, self._middleware, self.info)
+
+    def _measure(self) -> None:
+        """Tells the meter who this is, and lets all parts show it what they have."""
+        facts = {"version": __version__, "name": self.info.name, "app_version": self.info.version}
+        build = self.meter.gauge("kratos_build_info", "Who this is: always 1.", labels=tuple(facts))
+        build.labels(*facts.values()).set(1)
+        parts: tuple[object, ...] = (*self._middleware, *self.servers, self._registrar)
+        for part in parts:
+            if isinstance(part, Measured):
+                part.measure(self.meter)
 
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
@@ -177,8 +197,8 @@ class App:
             shutdown: Other limits for stopping than the app's own, for this time.
             announce: Takes the banner once all servers accept; it is written to stderr if not given.
         """
-        own = self._hooks, self._shutdown
-        self._hooks, self._shutdown = (*self._hooks, *hooks), shutdown or self._shutdown
+        own = self.hooks, self._shutdown
+        self.hooks, self._shutdown = (*self.hooks, *hooks), shutdown or self._shutdown
         stop = asyncio.Event()
         try:
             with _Signals(asyncio.get_running_loop(), stop.set):
@@ -186,7 +206,7 @@ class App:
                     (announce or _to_stderr)(self._banner())
                     await stop.wait()
         finally:
-            self._hooks, self._shutdown = own
+            self.hooks, self._shutdown = own
 
     async def __aenter__(self) -> Self:
         """Enters the hooks, starts the servers, registers; what was begun is undone if a step fails.
@@ -194,7 +214,7 @@ class App:
         In development a watchdog tells of methods that block the event loop.
         """
         try:
-            for hook in self._hooks:
+            for hook in self.hooks:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
@@ -203,6 +223,7 @@ class App:
                 await server.start()
             if in_development():
                 self._watchdog.start()
+            self._lag.start()
             self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
@@ -247,6 +268,7 @@ class App:
         limits = self._shutdown
         failures: list[Exception] = []
         self.info.readiness.set(False)
+        self._lag.stop()
         instance, self._instance = self._instance, None
         if self._registrar is not None and instance is not None:
             await self._deregister(self._registrar, instance)
@@ -255,9 +277,9 @@ class App:
         # Twice the time: a server that keeps its own limit is never cut off by ours.
         stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in started]
         failures += filter(None, await asyncio.gather(*stops))
-        for middleware in self._middleware:
-            if isinstance(middleware, _Closing):
-                failures += filter(None, [await _bounded(middleware.aclose(), limits.hook, "close", middleware)])
+        for part in (*self._middleware, self.meter):
+            if isinstance(part, _Closing):
+                failures += filter(None, [await _bounded(part.aclose(), limits.hook, "close", part)])
         self._watchdog.stop()
         while self._entered:
             entered = self._entered.pop()

@@ -19,6 +19,8 @@ from kratos.cookies import SameSite, content_disposition, read_cookies, write_co
 from kratos.errors import Error, KnownErrors
 from kratos.live import Live
 from kratos.metadata import Metadata
+from kratos.metrics.base import Meter
+from kratos.metrics.noop import NoopMeter
 from kratos.operation import AnyOperation
 
 __all__ = ["AppInfo", "Call", "CallOptions", "Certificate", "Limit", "Peer", "Reply", "current_call"]
@@ -38,6 +40,7 @@ class AppInfo:
         metadata: Facts published with the instance.
         endpoints: URLs such as ``grpc://10.0.0.7:9000``; the app sets them once the servers have started.
         readiness: Whether calls are welcome: true between registration and the first step of stopping. The app sets it.
+        meter: Where measurements go.
     """
 
     name: str = ""
@@ -46,6 +49,7 @@ class AppInfo:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     endpoints: tuple[str, ...] = ()
     readiness: Live[bool] = field(default_factory=lambda: Live(value=False), compare=False)
+    meter: Meter = field(default_factory=NoopMeter, compare=False, repr=False)
 
     @property
     def ready(self) -> bool:

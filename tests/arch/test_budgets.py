@@ -20,9 +20,8 @@ FUNCTION_P90, FUNCTION_MAX = 35, 60
 CONSTRUCTOR_PARAMETERS = 10
 FACADE_NAMES = 25
 SUPPRESSIONS_PER_1000_LINES = 2
-ROOMS = {"transport.http": 3900, "transport.grpc": 1800, "middleware": 1200, "resilience": 800}
+ROOMS = {"transport.http": 4000, "transport.grpc": 1800, "middleware": 1200, "resilience": 800}
 DRIVER = 350
-DRIVERS = {"kratos.contrib.otel": 400}
 
 MODULES = modules()
 
@@ -80,8 +79,7 @@ def test_drivers_are_small() -> None:
         if name.startswith("kratos.contrib."):
             driver = ".".join(name.split(".")[:3])
             totals[driver] = totals.get(driver, 0) + size
-    large = {name: size for name, size in totals.items() if size > DRIVERS.get(name, DRIVER)}
-    assert not large, f"limit {DRIVER}, {DRIVERS}\n{biggest(totals)}"
+    assert all(size <= DRIVER for size in totals.values()), f"limit {DRIVER}\n{biggest(totals)}"
 
 
 def is_record(cls: ast.ClassDef) -> bool:
@@ -90,12 +88,12 @@ def is_record(cls: ast.ClassDef) -> bool:
 
 
 def parameters(cls: ast.ClassDef, records: frozenset[str]) -> int:
-    """Returns how many parameters ``__init__`` takes; a dataclass is data, as a parameter and by its fields."""
+    """Returns how many parameters ``__init__`` takes; a dataclass is data, live or not, and so are its fields."""
     for node in cls.body:
         if isinstance(node, Function) and node.name == "__init__":
             args = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)[1:]
             types = [ast.unparse(each.annotation).removesuffix(" | None") if each.annotation else "" for each in args]
-            return sum(kind not in records for kind in types)
+            return sum(re.sub(r"^(\w+) \| Live\[\1\]$", r"\1", kind) not in records for kind in types)
     return 0
 
 
@@ -143,8 +141,11 @@ def test_suppressions_have_reasons() -> None:
 
 
 def test_counting_counts_parameters() -> None:
-    """Records are free, alone or where there may be none; what holds them is not."""
-    source = "class A:\n    def __init__(self, a: int, /, b: TLS, *, c: TLS | None, d: list[TLS], e: object): ..."
+    """Records are free, alone, live or where there may be none; what holds them is not."""
+    source = (
+        "class A:\n    def __init__(self, a: int, /, b: TLS, *, c: TLS | None, d: list[TLS], e: object, "
+        "f: TLS | Live[TLS] | None, g: TLS | Live[TLS]): ..."
+    )
     (cls,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     assert parameters(cls, frozenset(("TLS",))) == 3
 

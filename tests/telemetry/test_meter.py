@@ -100,7 +100,7 @@ def test_the_same_name_is_the_same_thing() -> None:
         lambda: meter.gauge("a_total", labels=("x",)),
         lambda: meter.observed("a_total", "", lambda: 1.0, labels=("x",)),
     ):
-        with pytest.raises(ValueError, match="a_total is a counter already"):
+        with pytest.raises(ValueError, match="a_total is there already"):
             other()
     with pytest.raises(ValueError, match=r"say which one, \.labels\(x\)"):
         meter.counter("a_total", labels=("x",)).add()

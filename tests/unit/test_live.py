@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +70,90 @@ def test_last_word_of_nested_sets() -> None:
     source.observe(seen.append)
     source.set(1)
     assert (source.value, seen) == (2, [2])
+
+
+def test_one_map_for_each_function() -> None:
+    """The same function gives the same live value, however often it is asked for."""
+    source = Live("a")
+    assert source.map(str.upper) is source.map(str.upper)
+    assert source.map(str.upper) is not source.map(str.lower)
+
+
+def test_a_function_may_refuse() -> None:
+    """A value that a mapping function refuses does not come to be, and nobody is told of it."""
+    source = Live(1)
+    seen: list[float] = []
+    doubled = source.map(lambda value: value * 2)
+    inverse = doubled.map(lambda value: 1 / value)
+    for each in (source, doubled, inverse):
+        each.observe(seen.append)
+    with pytest.raises(ZeroDivisionError):
+        source.set(0)
+    assert (source.value, doubled.value, inverse.value, seen) == (1, 2, 0.5, [])
+
+
+def test_all_is_swapped_before_anybody_is_told() -> None:
+    """An observer finds what is mapped changed already."""
+    source = Live(1)
+    seen: list[int] = []
+    source.observe(lambda _: seen.append(doubled.value))
+    doubled = source.map(lambda value: value * 2)
+    source.set(2)
+    assert seen == [4]
+
+
+def test_truth_is_not_one() -> None:
+    """A value of another type is another value."""
+    source: Live[object] = Live(1)
+    source.set(value=True)
+    assert source.value is True
+
+
+async def test_async_observers() -> None:
+    """One task at a time; what comes meanwhile is not queued, the last value is always heard."""
+    source = Live(0)
+    seen: list[int] = []
+    go = asyncio.Event()
+
+    async def slow(value: int) -> None:
+        await go.wait()
+        seen.append(value)
+
+    stop = source.observe(slow)
+    assert source.tasks == ()
+    for value in (1, 2):
+        source.set(value)
+    await asyncio.sleep(0)
+    for value in (3, 4, 5):
+        source.set(value)
+    (task,) = source.tasks
+    go.set()
+    await task
+    assert seen == [2, 5]
+    assert source.tasks == ()
+    source.set(6)
+    (task,) = source.tasks
+    stop()
+    await task
+    assert seen == [2, 5, 6]
+
+
+def test_async_observers_need_a_loop() -> None:
+    """Where no loop runs an async observer fails like any other; another loop than before is as good."""
+    source = Live(0)
+    seen: list[int] = []
+
+    async def hear(value: int) -> None:
+        seen.append(value)
+
+    source.observe(hear)
+    with pytest.raises(ExceptionGroup, match="observers of a live value failed"):
+        source.set(1)
+
+    async def change(value: int) -> None:
+        source.set(value)
+        await asyncio.wait(source.tasks)
+
+    for value in (2, 3):
+        asyncio.run(change(value))
+    assert seen == [2, 3]

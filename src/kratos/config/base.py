@@ -1,18 +1,29 @@
 """The words of configuration: sources, the layers they give, and the nodes layers are made of.
 
 A source is read into a layer, and layers stay as they were read: what a program sees is computed from all of them, in
-their order, each time one changes. A source that can be watched will have one more method, an async iterator of further
-complete layers; whoever has only ``load`` goes on working as it is.
+their order, each time one changes. A source that can change says so by one more method, ``watch``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
-__all__ = ["EMPTY", "MAX_DEPTH", "ConfigError", "Layer", "Node", "Place", "Problem", "Source", "node"]
+__all__ = [
+    "EMPTY",
+    "MAX_DEPTH",
+    "ConfigError",
+    "Layer",
+    "Node",
+    "Place",
+    "Problem",
+    "Source",
+    "State",
+    "WatchedSource",
+    "node",
+]
 
 MAX_DEPTH = 100
 """How deep mappings and lists may nest."""
@@ -107,6 +118,27 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class WatchedSource(Source, Protocol):
+    """A source that may change while the program runs."""
+
+    def watch(self) -> AsyncIterator[State]:
+        """Yields what the source has become, each time it is something else than was loaded or yielded before.
+
+        What it yields is complete: a whole layer, never a part of one. Where the source can be read no more, or not be
+        understood, it yields that as an error, once, and goes on watching. A source that cannot know what was loaded
+        yields what it has first; a layer that says the same changes nothing.
+
+        There is one watch at a time, in one task; it may be cancelled at any time, and is begun anew where watching
+        begins anew. Ending says that nothing will change any more.
+
+        Raises:
+            Exception: The watch is lost. It is logged, and after a while there is another one; ``OSError`` is what is
+                expected here, such as a connection that broke.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong at one place.
@@ -139,6 +171,10 @@ class ConfigError(ValueError):
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
+
+
+State: TypeAlias = Layer | ConfigError
+"""What a source is at one time: what it says, or why it says nothing."""
 
 
 def node(value: Any, place: Place, *, depth: int = 0) -> Node:

@@ -1,90 +1,49 @@
-"""``Config``: all sources in one, and typed values from it."""
+"""``Config``: all sources in one, and typed values from it, which may follow what the sources become."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from functools import reduce
-from importlib import import_module
-from typing import Any, Final, TypeVar, overload
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
 
-from kratos.config.base import EMPTY, ConfigError, Layer, Node, Problem, Source
-from kratos.config.bind import Binder, Unknown
-from kratos.config.keys import lookup, nearest, parse
-from kratos.config.merge import merge, merge_layers
-from kratos.config.placeholders import render
+from kratos.config.base import ConfigError, Layer, Problem, Source
+from kratos.config.bind import Unknown
+from kratos.config.current import Change, Current
+from kratos.config.listing import Entry, entries
+from kratos.config.snapshot import REQUIRED, Reader, Snapshot
+from kratos.config.watching import Watching
+from kratos.live import Live
 
-__all__ = ["Config", "Snapshot"]
+__all__ = ["Config"]
 
 T = TypeVar("T")
 D = TypeVar("D")
 
-_REQUIRED: Final[Any] = object()
 
-
-class Snapshot:
-    """What layers amount to: one tree, merged and rendered. Immutable; safe to read from any thread.
-
-    Args:
-        layers: The layers; later ones win.
-
-    Raises:
-        ConfigError: Placeholders cannot be filled, or keys of the environment are not clear.
-    """
-
-    __slots__ = ("_kept", "_root")
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        environment = reduce(merge, (layer.root for layer in layers if layer.loose), EMPTY)
-        self._root = render(merge_layers(layers), environment)
-        self._kept: dict[tuple[Any, str, Unknown], Any] = {}
-
-    def get(self, type_: Any, key: str, default: Any, unknown: Unknown) -> Any:
-        """See ``Config.get``; ``default`` is always given."""
-        kept = self._kept.get((type_, key, unknown), _REQUIRED) if isinstance(type_, type) else _REQUIRED
-        if kept is not _REQUIRED:
-            return kept
-        found = self._find(key, required=default is _REQUIRED)
-        if found is None or (found.value is None and default is not _REQUIRED):
-            return default
-        binder = Binder(unknown, _bind_message)
-        value = binder.bind(found, type_, key)
-        if binder.problems:
-            raise ConfigError(binder.problems)
-        if isinstance(type_, type):
-            self._kept[type_, key, unknown] = value
-        return value
-
-    def _find(self, key: str, *, required: bool) -> Node | None:
-        segments = parse(key)
-        if segments is None:
-            raise ConfigError([Problem("not a key", key)])
-        found, last, missing = lookup(self._root, segments)
-        if found is None and required:
-            what = f"no such key{nearest(missing, last.mapping or ())}"
-            raise ConfigError([Problem(what, key, last.place if last is not self._root else None)])
-        return found
-
-
-class Config:
+class Config(Reader):
     """The configuration of a program. ``Config.load`` makes one.
+
+    It is read once, unless it is told to watch its sources: by ``async with config``, or as a hook of the app,
+    ``App(hooks=[config.watching])``. Then a change of a source is taken as a whole or not at all: what ``get`` and
+    ``live`` have been asked for has to be there and of its type, before anything changes.
 
     Args:
         layers: What the sources say, in their order.
+        sources: The sources, to be watched; none if not given.
 
     Example:
         ``config = await Config.load(File("configs"), Env("SHOP_"))``, then
         ``timeout = config.get(timedelta, "server.http.timeout", default=timedelta(seconds=1))``.
     """
 
-    # Layers stay as they were read. When sources are watched, a layer is replaced, a new snapshot is made of all, and
-    # what is read of it is bound before the snapshots are swapped: so a faulty change changes nothing.
+    __slots__ = ("_current", "_users", "_watching")
 
-    __slots__ = ("_layers", "_snapshot")
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self._layers = tuple(layers)
-        self._snapshot = Snapshot(self._layers)
+    def __init__(self, layers: Sequence[Layer], sources: Sequence[Source] = ()) -> None:
+        self._current = Current(layers)
+        self._watching = Watching(tuple(sources), self._current.take)
+        self._users = 0
 
     @classmethod
     async def load(cls, *sources: Source) -> Config:
@@ -104,33 +63,100 @@ class Config:
                 layers.append(outcome)
         if problems:
             raise ConfigError(problems)
-        return cls(layers)
+        return cls(layers, sources)
+
+    def read(self, type_: Any, key: str, default: Any, unknown: Unknown) -> Any:
+        """Does what ``get`` does; ``default`` is ``REQUIRED`` if there is none."""
+        return self._current.read(type_, key, default, unknown)
 
     @overload
-    def get(self, type_: type[T], key: str = ..., *, unknown: Unknown = ...) -> T: ...
+    def live(self, type_: type[T], key: str = ..., *, unknown: Unknown = ...) -> Live[T]: ...
     @overload
-    def get(self, type_: type[T], key: str = ..., *, default: D, unknown: Unknown = ...) -> T | D: ...
+    def live(self, type_: type[T], key: str = ..., *, default: D, unknown: Unknown = ...) -> Live[T | D]: ...
     @overload
-    def get(self, type_: Any, key: str = ..., *, default: Any = ..., unknown: Unknown = ...) -> Any: ...
-    def get(self, type_: Any, key: str = "", *, default: Any = _REQUIRED, unknown: Unknown = "error") -> Any:
-        """Returns what a key holds, as a value of a type.
+    def live(self, type_: Any, key: str = ..., *, default: Any = ..., unknown: Unknown = ...) -> Live[Any]: ...
+    def live(self, type_: Any, key: str = "", *, default: Any = REQUIRED, unknown: Unknown = "error") -> Live[Any]:
+        """Returns a live value: what ``get`` returns, now and after each change while the sources are watched.
 
-        It is read once and kept, so whoever asks twice gets the same object: take it as read-only.
+        A change that leaves no such value is rejected. Ask when the program starts, and keep what you get: it is
+        followed for ever.
 
         Args:
-            type_: A message class, a dataclass, a class such as ``int``, ``Path`` or ``timedelta``, an enum, a
-                ``Literal``, and lists, mappings and unions of these; ``object`` is plain data as it stands.
-            key: The key, such as ``server.http``, ``servers[0].addr`` or ``labels."a.b"``; empty for everything.
-            default: What a key that is missing, or null, amounts to.
-            unknown: Whether keys that the type does not have are errors.
+            type_: As for ``get``.
+            key: As for ``get``.
+            default: As for ``get``; it is also what the value becomes if the key is removed. Without one the key
+                cannot be removed.
+            unknown: As for ``get``.
 
         Raises:
-            ConfigError: The key is missing, or what it holds is no such value: all that is wrong, with places.
+            ConfigError: The key is missing, or what it holds is no such value.
             TypeError: The type is none that configuration can be.
         """
-        return self._snapshot.get(type_, key, default, unknown)
+        return self._current.live(type_, key, default, unknown)
 
+    def observe(self, observer: Callable[[Change], object], key: str = "") -> Callable[[], None]:
+        """Calls ``observer`` once for each change of a key, or of anything below it; returns what ends this.
 
-def _bind_message(binder: Binder, node: Node, type_: type[Any], path: str) -> Any:
-    # Loaded now, because many programs have dataclasses only, and this needs the message runtime.
-    return import_module("kratos.config.message").bind_message(binder, node, type_, path)
+        It is called after everything has changed, in the event loop; there may be several for a key, and one that
+        raises is logged and keeps nobody from hearing. An ``async`` observer runs in a task, as with ``Live.observe``.
+
+        Args:
+            observer: Gets the change: what the key held, and what it holds.
+            key: The key, which need not be there yet; empty for everything.
+
+        Raises:
+            ConfigError: It is no key.
+        """
+        return self._current.observe(key, observer)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All values as they are now, for whoever needs several that belong together; ``get`` is the same there."""
+        return self._current.snapshot
+
+    @property
+    def refused(self) -> ConfigError | None:
+        """Why sources do not count as they are now, but as they were; None if all is well."""
+        problems = [problem for error in list(self._current.refused.values()) for problem in error.problems]
+        return ConfigError(problems) if problems else None
+
+    def entries(self, key: str = "") -> Iterable[Entry]:
+        """Returns all values below a key, without secrets, and where each is written.
+
+        Raises:
+            ConfigError: It is no key, or is not there.
+        """
+        node = self._current.snapshot.found(key)
+        return entries(node, key)
+
+    async def start(self) -> None:
+        """Begins to watch the sources; where that has begun it does nothing."""
+        self._watching.start()
+
+    async def stop(self) -> None:
+        """Ends watching, and observers that are at work; calling it again does nothing."""
+        self._users = 0
+        tasks = [*self._watching.leave(), *self._current.tasks]
+        ours = {task for task in tasks if task.get_loop() is asyncio.get_running_loop()} - {asyncio.current_task()}
+        for task in ours:
+            task.cancel()
+        if ours:
+            await asyncio.wait(ours)
+
+    async def __aenter__(self) -> Self:
+        """Begins to watch the sources."""
+        self._users += 1
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends watching, if nobody else is inside."""
+        self._users = max(0, self._users - 1)  # stop() may have come before
+        if not self._users:
+            await self.stop()
+
+    def watching(self, app: object = None) -> AbstractAsyncContextManager[Config]:  # noqa: ARG002 - a hook gets the app
+        """Watches while an app runs: ``App(hooks=[config.watching])``. Several apps may share a configuration."""
+        return self

@@ -1,4 +1,4 @@
-"""Keys: how they are written, which of them are near another, and which hold what nobody may see."""
+"""Keys: how they are written, which of them are near another, and what they hold as a message may show it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from kratos.config.base import Node
+from kratos.masking import MASK, masked, secret
 
-__all__ = ["fold", "join", "lookup", "nearest", "parse", "secret", "shown"]
+__all__ = ["fold", "join", "lookup", "nearest", "parse", "shown"]
 
 _SEGMENT = re.compile(r'"(?P<quoted>[^"]*)"|(?P<bare>[^."\[\]]+)')
 _INDEX = re.compile(r"\[(\d{1,9})\]")
 _BARE = re.compile(r'[^."\[\]]+')
-
-_SECRETS = (
-    "password", "passwd", "pwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey", "credential",
-)  # fmt: skip
-# user:password@host, with a scheme or without, and password=… as in query strings and key-value DSNs.
-_CREDENTIALS = re.compile(r"((?:[\w+.-]+://)?[^\s:/@]*):\S+@")
-_ARGUMENT = re.compile(r"(?i)((?:password|passwd|pwd|secret|token|api_?key|access_?key)\s*=\s*)[^\s&;]+")
 
 _LONGEST_SHOWN = 60
 
@@ -98,15 +92,6 @@ def nearest(key: str, names: Iterable[str]) -> str:
     return f"; did you mean {by_fold[found[0]]}?" if found else ""
 
 
-def secret(path: str) -> bool:
-    """Tells whether a key holds what nobody may see, by what it is called."""
-    for segment in re.split(r'[."\[\]]+', path):
-        folded = fold(segment)
-        if any(word in folded for word in _SECRETS) or "pass" in re.split("[_-]", segment.lower()):
-            return True
-    return False
-
-
 def shown(node: Node, path: str) -> str:
     """Returns a value for a message: short, without secrets."""
     value: Any = node.value
@@ -115,10 +100,10 @@ def shown(node: Node, path: str) -> str:
     if node.items is not None:
         return "a list"
     if node.secret or secret(path):
-        return "***"
+        return MASK
     if not isinstance(value, str):
         return node.text or str(value)
     if value.lstrip().startswith("{"):  # JSON, whose keys say what is secret in it
         return "the text"
-    text = _ARGUMENT.sub(r"\1***", _CREDENTIALS.sub(r"\1:***@", value))
+    text = masked(value)
     return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from kratos.config.base import EMPTY, ConfigError, Node, Problem
-from kratos.config.keys import join, lookup, nearest, parse, secret
+from kratos.config.keys import join, lookup, nearest, parse
+from kratos.masking import secret
 
 __all__ = ["Reference", "parts", "render"]
 

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from kratos.errors import Violation
     from kratos.middleware.access_log import access_log
     from kratos.middleware.metadata import metadata
+    from kratos.middleware.metrics import metrics
     from kratos.middleware.recovery import recovery
     from kratos.middleware.timeout import timeout
     from kratos.middleware.tracing import tracing
     from kratos.middleware.validate import validate
 
-__all__ = ["Violation", "access_log", "metadata", "recovery", "timeout", "tracing", "validate"]
+__all__ = ["Violation", "access_log", "metadata", "metrics", "recovery", "timeout", "tracing", "validate"]
 
 __getattr__ = lazy(
     __name__,
@@ -30,6 +31,7 @@ __getattr__ = lazy(
         "Violation": "validate",
         "access_log": "access_log",
         "metadata": "metadata",
+        "metrics": "metrics",
         "recovery": "recovery",
         "timeout": "timeout",
         "tracing": "tracing",

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from kratos.call import Call
 from kratos.errors import Error
-from kratos.handler import Handler, Messages, Middleware, unwrapped
+from kratos.handler import Handler, Messages, Middleware, outcome, unwrapped
 from kratos.log.access import Format, Line, to_logging, to_stream
 from kratos.log.queue import Queue
 from kratos.log.sink import Destination
@@ -22,8 +22,6 @@ from kratos.operation import AnyOperation
 __all__ = ["AccessLog", "access_log"]
 
 _LONGEST_ERROR = 2000
-# uvloop's clock counts milliseconds, so a deadline may strike this much early by a finer one.
-_CLOCK_SECONDS = 0.002
 
 
 def access_log(
@@ -128,13 +126,13 @@ def _line(call: Call, start: float, code: int, reason: str = "", error: str = ""
 
 def _outcome(failure: BaseException, call: Call) -> tuple[int, str, str]:
     """Returns code, reason and error of a call that failed."""
+    code, reason = outcome(failure, call)
     if isinstance(failure, Exception):
         failure = unwrapped(failure)
     if isinstance(failure, Error):
-        return failure.status, str(failure.reason), str(failure.message)[:_LONGEST_ERROR]
-    if isinstance(failure, asyncio.CancelledError):
-        remaining = call.remaining()
-        if remaining is not None and remaining <= _CLOCK_SECONDS:
-            return 504, "DEADLINE_EXCEEDED", f"took longer than the {call.limit} allows"
-        return 499, "CANCELLED", "the caller has left"
-    return 500, "UNKNOWN", format_exception_only(failure)[-1].strip()[:_LONGEST_ERROR]
+        text = str(failure.message)
+    elif isinstance(failure, asyncio.CancelledError):
+        text = "the caller has left" if code == 499 else f"took longer than the {call.limit} allows"
+    else:
+        text = format_exception_only(failure)[-1].strip()
+    return code, reason, text[:_LONGEST_ERROR]

@@ -29,10 +29,14 @@ def timeout(seconds: float | Live[float], *, streams: bool = False) -> Middlewar
     Example:
         ``only("/shop.v1.Orders/Search", timeout(0.5))``
     """
-    limit = live(seconds)
-    if not limit.value > 0:
-        raise ValueError(f"timeout({limit.value!r}): a call needs more than no time")
-    return _Timeout(limit, streams=streams)
+    return _Timeout(live(seconds).map(_checked), streams=streams)
+
+
+def _checked(seconds: float) -> float:
+    """Returns the limit; a live one that becomes less than this is refused."""
+    if not seconds > 0:
+        raise ValueError(f"timeout({seconds!r}): a call needs more than no time")
+    return seconds
 
 
 class _Timeout:

@@ -18,7 +18,7 @@ from kratos.handler import Handler, Messages, Middleware, chain
 from kratos.metadata import Metadata
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
 from kratos.service import BidiCall, CallOptions, ClientStreamCall, ServerStreamCall
-from kratos.transport.deadline import Deadlines, expired
+from kratos.transport.deadline import Deadlines, Seconds, expired
 from kratos.transport.pipe import Pipe
 from kratos.transport.resolve import Channels
 
@@ -36,12 +36,10 @@ class Client:
     Args:
         channels: Where the calls go.
         middleware: What every call passes, the first one outermost.
-        timeout: Seconds for a unary call; None is no limit. Streams have none.
+        timeout: Seconds for a unary call; None is no limit, a live value may change. Streams have none.
     """
 
-    def __init__(
-        self, channels: Channels, *, middleware: Iterable[Middleware] = (), timeout: float | None = 2.0
-    ) -> None:
+    def __init__(self, channels: Channels, *, middleware: Iterable[Middleware] = (), timeout: Seconds = 2.0) -> None:
         self._channels = channels
         self._middleware = tuple(middleware)
         self._deadlines = Deadlines(timeout, "client")

@@ -14,12 +14,16 @@ import math
 import re
 from contextvars import Context
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from kratos.call import Call, Limit
 from kratos.errors import BadRequest, GatewayTimeout
+from kratos.live import Live
 
-__all__ = ["Deadlines", "Watch", "expired", "format_timeout", "parse_timeout"]
+__all__ = ["Deadlines", "Seconds", "Watch", "expired", "format_timeout", "in_words", "parse_timeout"]
+
+Seconds: TypeAlias = "float | Live[float] | Live[float | None] | None"
+"""A limit of time; None is none, and a live one may change."""
 
 SWEEP_SECONDS = 0.010
 """A limit may be late by this much, and by what the event loop is late."""
@@ -97,17 +101,16 @@ class Deadlines:
     """Watches the calls of one server or client.
 
     Args:
-        seconds: The usual limit of a call; None is no limit.
+        seconds: The usual limit of a call; None is no limit. A live one counts for calls that begin after a change.
         limit: Whose limit that is.
-
-    Attributes:
-        seconds: The usual limit.
     """
 
-    def __init__(self, seconds: float | None, limit: Limit) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: Seconds, limit: Limit) -> None:
+        self._live = seconds.map(positive) if isinstance(seconds, Live) else None
+        self._seconds = seconds.value if isinstance(seconds, Live) else seconds
         self._limit: Limit = limit
         self._usual: dict[Watch, None] = {}
+        self._before: list[dict[Watch, None]] = []  # calls with what was the usual limit when they began
         self._others: dict[int, dict[Watch, None]] = {}  # by the number of the sweep that ends them
         self._swept = 0
         self._sweeper: asyncio.AbstractEventLoop | None = None
@@ -124,8 +127,10 @@ class Deadlines:
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
         watch = Watch(call, self, task)
         call.timed_by(watch, loop)
-        if usual and self.seconds is not None:
-            deadline = loop.time() + self.seconds
+        if self._live is not None and self._live.value != self._seconds:
+            self._change(self._live.value)
+        if usual and self._seconds is not None:
+            deadline = loop.time() + self._seconds
             if call.deadline is None or deadline < call.deadline:
                 call.deadline = watch.deadline = deadline
                 call.limit = self._limit
@@ -136,6 +141,17 @@ class Deadlines:
         if call.deadline is not None:
             watch.shorten(call.deadline)
         return watch
+
+    @property
+    def seconds(self) -> float | None:
+        """The usual limit of a call that begins now."""
+        return self._seconds if self._live is None else self._live.value
+
+    def _change(self, seconds: float | None) -> None:
+        """Begins a new table: the calls of one stand in the order of their end only if they have the same limit."""
+        self._seconds = seconds
+        self._before = [table for table in (*self._before, self._usual) if table]
+        self._usual = {}
 
     def enter(self, watch: Watch, loop: asyncio.AbstractEventLoop) -> None:
         """Ends a call with the first sweep after its deadline."""
@@ -160,20 +176,39 @@ class Deadlines:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._usual:
-            watch = next(iter(self._usual))
-            if watch.deadline > now:
-                break
-            watch.expire()
+        for table in (self._usual, *self._before):
+            while table:
+                watch = next(iter(table))
+                if watch.deadline > now:
+                    break
+                watch.expire()
         last, self._swept = self._swept, int(now / SWEEP_SECONDS)
         for sweep in range(last + 1, self._swept + 1):
             for watch in list(self._others.pop(sweep, ())):
                 watch.expire()
-        if self._usual or any(self._others.values()):
+        if self._usual or any(self._before) or any(self._others.values()):
             self._come_back(loop)
         else:
             self._others.clear()
+            self._before.clear()
             self._sweeper = None
+
+
+def in_words(seconds: Seconds) -> str:
+    """Returns the usual limit of a server as its banner says it."""
+    now = seconds.value if isinstance(seconds, Live) else seconds
+    return "no time limit" if now is None else f"calls up to {now:g} s"
+
+
+def positive(seconds: float | None) -> float | None:
+    """Returns a limit as it is.
+
+    Raises:
+        ValueError: It is not more than zero.
+    """
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"{seconds!r} s: a call needs more than no time")
+    return seconds
 
 
 def expired(call: Call) -> GatewayTimeout:

@@ -20,9 +20,11 @@ from typing import Any
 from kratos.call import AppInfo, Call, enter_call, leave_call
 from kratos.errors import ClientClosed, Error
 from kratos.handler import Handler, Middleware, chain, conceal, time_limit
+from kratos.metrics.base import Meter
+from kratos.metrics.noop import NoopMeter
 from kratos.operation import AnyOperation
 from kratos.service import Service, unblocked
-from kratos.transport.deadline import Deadlines
+from kratos.transport.deadline import Deadlines, Seconds
 
 __all__ = ["Dispatcher", "Endpoint"]
 
@@ -58,7 +60,7 @@ class Dispatcher:
     Args:
         services: What to serve.
         middleware: What every call passes, the first one outermost.
-        timeout: Seconds for a unary call; None is no limit. Streams have none.
+        timeout: Seconds for a unary call; None is no limit, a live value may change. Streams have none.
         threads: How many plain ``def`` methods may run at a time, in threads; further calls wait for one, which counts
             toward their deadline.
         app: Who is serving, for ``call.app``.
@@ -74,12 +76,13 @@ class Dispatcher:
         services: Iterable[Service],
         middleware: Iterable[Middleware] = (),
         *,
-        timeout: float | None = 10.0,
+        timeout: Seconds = 10.0,
         threads: int = 40,
         app: AppInfo | None = None,
         own: Iterable[Service] = (),
     ) -> None:
         self.app = app
+        self.meter: Meter = NoopMeter() if app is None else app.meter
         self._threads = _Threads(threads)
         self._deadlines = Deadlines(timeout, "server")
         middleware = list(middleware)

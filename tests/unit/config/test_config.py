@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import pickle
 import subprocess
 import sys
@@ -144,3 +145,10 @@ def test_facade() -> None:
     name: Any = "Nothing"
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         getattr(kratos.config, name)
+
+
+async def test_the_tree_comes_back() -> None:
+    """All there is, as plain data, is what was said."""
+    config = await Config.load(Values({"a": {"b": {"X": 1}}}), Values({}))
+    assert json.dumps(config.get(dict), separators=(",", ":")) == '{"a":{"b":{"X":1}}}'
+    assert (await Config.load(Values({}))).get(dict) == {}

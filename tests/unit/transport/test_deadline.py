@@ -9,6 +9,7 @@ import pytest
 
 from kratos.call import Call
 from kratos.errors import BadRequest, GatewayTimeout
+from kratos.live import Live
 from kratos.metadata import Metadata
 from kratos.operation import Unary
 from kratos.testing import FakeClock
@@ -154,3 +155,40 @@ def test_bad_timeout(text: str) -> None:
     """Anything else is refused with an example of what is right."""
     with pytest.raises(BadRequest, match="such as 250m"):
         parse_timeout(text)
+
+
+async def test_the_usual_limit_changes() -> None:
+    """A live limit counts for calls that begin after a change, in whatever order they end then."""
+    limit: Live[float | None] = Live(10.0)
+    with FakeClock() as clock:
+        deadlines = Deadlines(limit, "server")
+        first = asyncio.create_task(run(deadlines, 60))
+        await clock.settle()
+        limit.set(1.0)
+        assert deadlines.seconds == 1.0
+        second = asyncio.create_task(run(deadlines, 60))
+        await clock.settle()
+        limit.set(None)
+        third = asyncio.create_task(run(deadlines, 60))
+        await clock.settle()
+        limit.set(3.0)
+        fourth = asyncio.create_task(run(deadlines, 60))
+        for pause, task in ((1.02, second), (2.0, fourth), (7.0, first)):
+            assert not task.done()
+            await clock.advance(pause)
+            with pytest.raises(GatewayTimeout):
+                await task
+        await clock.advance(60)
+        assert await third == "done"
+
+
+async def test_limits_that_are_none() -> None:
+    """A live limit cannot become what no call can keep."""
+    limit: Live[float | None] = Live(10.0)
+    deadlines = Deadlines(limit, "server")
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="more than no time"):
+            limit.set(wrong)
+        with pytest.raises(ValueError, match="more than no time"):
+            Deadlines(Live(wrong), "server")
+    assert (limit.value, deadlines.seconds) == (10.0, 10.0)

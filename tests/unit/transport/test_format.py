@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kratos.call import AppInfo, Call, Peer
 from kratos.codec import DEFAULT_CODECS, JsonCodec, JsonOptions, YamlCodec
 from kratos.errors import Error, InternalServer, NotFound
+from kratos.live import Live
 from kratos.operation import Http, ServerStream, Unary
 from kratos.service import Service
 from kratos.transport.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from kratos.transport.http.asgi import ASGIFront
 from kratos.transport.http.compression import OFF_LOOP, inflate, preferred
 from kratos.transport.http.edge import Edge, Request, Response
 from kratos.transport.http.format import wrapping
+from kratos.transport.http.limits import Limits
 
 OPTION = "kratos.options.v1.envelope"
 ECHO = Unary("/f.v1.S/Echo", Everything, Everything, http=(Http("POST", "/echo", body="*"),))
@@ -64,7 +66,12 @@ class Things(Service):
 
 
 def edge_of(act: Callable[[Call], None] = lambda call: None, codecs: Any = DEFAULT_CODECS, **format: Any) -> Edge:
-    return Edge(Dispatcher([Things(act)], app=AppInfo("f")), codecs, format=Format(**format), max_body=100_000)
+    return Edge(
+        Dispatcher([Things(act)], app=AppInfo("f")),
+        codecs,
+        format=Format(**format),
+        limits=Live(Limits(max_body=100_000)),
+    )
 
 
 async def ask(edge: Edge, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
@@ -94,7 +101,7 @@ async def events(edge: Edge, target: str, accept: str) -> tuple[int, bytes]:
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": query.encode(),
         "headers": [(b"accept", accept.encode())], "extensions": {"kratos.cancels": {}},
     }  # fmt: skip
-    await ASGIFront(edge, max_body=1000)(scope, receive, send)
+    await ASGIFront(edge)(scope, receive, send)
     return sent[0]["status"], b"".join(event.get("body", b"") for event in sent)
 
 
@@ -243,7 +250,12 @@ async def test_an_etag_is_weak_then() -> None:
     response = await ask(edge, "POST", "/echo", LONG, accept_encoding="gzip")
     assert (b"etag", b'W/"a"') in response.headers
     big = json.dumps({"lists": {"strings": ["abc" * 1000] * 30}}).encode()
-    edge = Edge(Dispatcher([Things()]), DEFAULT_CODECS, format=Format(compress_over=0), max_body=OFF_LOOP * 4)
+    edge = Edge(
+        Dispatcher([Things()]),
+        DEFAULT_CODECS,
+        format=Format(compress_over=0),
+        limits=Live(Limits(max_body=OFF_LOOP * 4)),
+    )
     response = await ask(edge, "POST", "/echo", big, accept_encoding="gzip")
     assert len(gzip.decompress(response.body)) > 80_000
 

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "proto": ("proto", "Draft protos and the code that implements them."),
     "lint": ("lint", "Find what is unwise in the project's protos."),
     "routes": ("routes", "Show what the project's app serves, and its limits."),
+    "config": ("config", "Show how the project's app is configured."),
     "doctor": ("doctor", "Say what is wrong with the installation and the project."),
     "openapi": ("openapi", "Print the OpenAPI document of the project's app."),
     "completion": ("completion", "Print a script that completes commands in your shell."),

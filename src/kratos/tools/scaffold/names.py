@@ -27,8 +27,8 @@ _LONGEST = 40
 _TAKEN: Final = {
     **dict.fromkeys(("kratos", "google", "errors"), "is a package that every project imports"),
     **dict.fromkeys(
-        ("aiohttp", "click", "grpc", "httptools", "jinja2", "multipart", "protobuf", "pytest", "uvicorn", "uvloop",
-         "validate", "watchfiles", "websockets", "yaml"),
+        ("aiohttp", "click", "grpc", "httptools", "jinja2", "multipart", "prometheus_client", "protobuf", "pytest",
+         "uvicorn", "uvloop", "validate", "watchfiles", "websockets", "yaml"),
         "is a package that kratos imports",
     ),
     **dict.fromkeys(("api", "configs", "deploy", "tests"), "is a folder that every project has"),

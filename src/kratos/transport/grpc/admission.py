@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from kratos.call import Call
 from kratos.errors import TooManyRequests
+from kratos.live import Live
 from kratos.transport.dispatch import Endpoint
+from kratos.transport.grpc.options import Limits
 
 __all__ = ["Admission"]
 
@@ -13,13 +15,13 @@ class Admission:
     """Counts the calls of a server, on all its connections. Used in the event loop only.
 
     Args:
-        limit: How many may be under way; None is no limit.
+        limits: How many may be under way; live, so that a call counts by what holds when it begins.
     """
 
-    __slots__ = ("_limit", "_under_way")
+    __slots__ = ("_limits", "_under_way")
 
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
+    def __init__(self, limits: Live[Limits]) -> None:
+        self._limits = limits
         self._under_way = 0
 
     def enter(self, endpoint: Endpoint, call: Call) -> bool:
@@ -29,10 +31,11 @@ class Admission:
             Whether ``leave`` has to follow. The server's own services are always welcome: whoever asks for the health
             of a server under load should hear of it.
         """
-        if self._limit is None or endpoint.own:
+        if endpoint.own:
             return False
-        if self._under_way >= self._limit:
-            call.rejected = TooManyRequests(f"{self._limit} calls are under way here already", reason="TOO_MANY_CALLS")
+        limit = self._limits.value.max_calls
+        if limit is not None and self._under_way >= limit:
+            call.rejected = TooManyRequests(f"{limit} calls are under way here already", reason="TOO_MANY_CALLS")
             return False
         self._under_way += 1
         return True

@@ -8,6 +8,7 @@ from functools import partial
 from kratos.handler import Middleware
 from kratos.registry.base import Discovery
 from kratos.transport.client import Client
+from kratos.transport.deadline import Seconds
 from kratos.transport.grpc.channel import GRPCChannel
 from kratos.transport.grpc.credentials import client_credentials
 from kratos.transport.grpc.options import DEFAULT_LIMITS, KeepAlive, Limits
@@ -25,7 +26,8 @@ class GRPCClient(Client):
         target: ``host:port``, ``grpc://host:port``, ``grpcs://host:port``, ``unix:/path``, ``direct:///a:1,b:2`` or
             ``discovery:///name``; with the last one ``:authority`` is the name, as other clients of Kratos have it.
         middleware: What every call passes, the first one outermost.
-        timeout: Seconds for a unary call; None is no limit. Streams have none.
+        timeout: Seconds for a unary call; None is no limit, a live one counts for calls that begin after a change.
+            Streams have none.
         discovery: Where ``discovery:///name`` is looked up.
         tls: Whom to trust, and who we are; a ``grpcs`` target without it trusts the system's authorities. With it
             everything goes over TLS: services are called at their ``grpcs`` endpoints, where their certificates name
@@ -49,7 +51,7 @@ class GRPCClient(Client):
         target: str,
         *,
         middleware: Iterable[Middleware] = (),
-        timeout: float | None = 2.0,
+        timeout: Seconds = 2.0,
         discovery: Discovery | None = None,
         tls: TLS | None = None,
         limits: Limits = DEFAULT_LIMITS,

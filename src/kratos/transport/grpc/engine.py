@@ -10,7 +10,7 @@ import grpc.aio
 
 from kratos.transport.grpc.credentials import server_credentials
 from kratos.transport.grpc.guard import new_server
-from kratos.transport.grpc.handlers import Handlers, refuse
+from kratos.transport.grpc.handlers import Handlers
 from kratos.transport.grpc.options import Options
 from kratos.transport.listen import Address, claim, listen, permit
 from kratos.transport.tls import TLS
@@ -67,7 +67,7 @@ class GrpcioEngine:
     async def start(self, address: Address) -> Address:
         """Listens; see ``Engine.start``."""
         credentials = _credentials(self._tls, address)
-        server = new_server(self._handlers.methods, refuse, self._options)
+        server = new_server(self._handlers.methods, self._handlers.refuse, self._options)
         claim(address)  # grpcio takes the place of whoever serves there, without a word
         try:
             if credentials is None:

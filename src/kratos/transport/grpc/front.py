@@ -9,6 +9,7 @@ from typing import Any, Final
 from kratos.call import Call
 from kratos.errors import ClientClosed, ClientError, Error
 from kratos.handler import conceal
+from kratos.live import Live
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.backlog import Backlog, Outflow
@@ -16,6 +17,7 @@ from kratos.transport.grpc.engine import CLEANUP_SECONDS
 from kratos.transport.grpc.handlers import CANCEL_SECONDS, failed, stopping
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.nativelib import Details, Event, Front, Native
+from kratos.transport.grpc.options import Limits
 from kratos.transport.grpc.wire import Wire
 
 __all__ = ["Calls"]
@@ -35,7 +37,7 @@ class Calls:
         dispatcher: What answers.
         endpoints: What is served, in the order in which the front knows it.
         admission: How many calls may be under way.
-        max_message: The largest request, in bytes.
+        limits: What a client may ask at most.
     """
 
     def __init__(
@@ -46,14 +48,14 @@ class Calls:
         endpoints: Sequence[Endpoint],
         *,
         admission: Admission,
-        max_message: int,
+        limits: Live[Limits],
     ) -> None:
         self._front = front
         self._native = native
         self._dispatcher = dispatcher
         self._endpoints = endpoints
         self._admission = admission
-        self._max_message = max_message
+        self._limits = limits
         self._backlog = Backlog(front.stream_try_send, native.STREAM_FULL)
         self._stopping = False
         # Those whose clients wait, and those that are being cancelled because theirs have left.
@@ -161,9 +163,10 @@ class Calls:
     def _read(self, call: Call, payload: bytes, wire: Wire) -> Any:
         """Returns the request message; an empty one, with the reason in ``call.rejected``, if it cannot be read."""
         try:
-            if len(payload) > self._max_message:
+            most = self._limits.value.max_message
+            if len(payload) > most:
                 raise ClientError(
-                    f"the message has {len(payload)} bytes, {self._max_message} are allowed",
+                    f"the message has {len(payload)} bytes, {most} are allowed",
                     code=429,
                     reason="MESSAGE_TOO_LARGE",
                 )

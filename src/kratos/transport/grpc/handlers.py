@@ -13,6 +13,7 @@ import grpc.aio
 from kratos.call import UNKNOWN_PEER, Call, Peer, Reply
 from kratos.errors import ClientClosed, Error, ServiceUnavailable, Unimplemented
 from kratos.handler import Messages, conceal
+from kratos.metrics.calls import Refusals
 from kratos.operation import AnyOperation
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
@@ -21,7 +22,7 @@ from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, status_text, to_status
 from kratos.transport.grpc.wire import Wire
 
-__all__ = ["Handlers", "failed", "identified_peer", "refuse", "stopping"]
+__all__ = ["Handlers", "failed", "identified_peer", "stopping"]
 
 CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -59,6 +60,7 @@ class Handlers:
         peer: Callable[[_Context], Peer] | None = None,
     ) -> None:
         self._dispatcher = dispatcher
+        self._refusals = Refusals(dispatcher.meter, "grpc")
         self._admission = admission
         self._compress_over = compress_over
         self._peer = peer or _peer
@@ -86,6 +88,13 @@ class Handlers:
             await asyncio.wait(set(self._running), timeout=timeout)
         self._stopping = False
         return len(self._running)
+
+    async def refuse(self, context: _Context) -> NoReturn:
+        """Ends the call of a method that nobody serves."""
+        error = Unimplemented("this server has no such method", reason="UNIMPLEMENTED")
+        self._refusals.count(error)
+        code, text, trailers = failed(error)
+        await context.abort(CODES[code], text, tuple(trailers))
 
     async def _serve(self, endpoint: Endpoint, _: object, context: _Context) -> bytes | None:
         """Serves one call; returns the encoded reply, None where replies were streamed."""
@@ -193,12 +202,6 @@ class _Outlet:
         code, text, trailers = failed(error, call)
         await self.open()
         await self._context.abort(CODES[code], text, tuple(trailers))
-
-
-async def refuse(context: _Context) -> NoReturn:
-    """Ends the call of a method that nobody serves."""
-    code, text, trailers = failed(Unimplemented("this server has no such method", reason="UNIMPLEMENTED"))
-    await context.abort(CODES[code], text, tuple(trailers))
 
 
 def stopping() -> Error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from kratos.call import UNKNOWN_PEER, Peer
+from kratos.live import Live
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.engine import CLEANUP_SECONDS, GrpcioEngine, target
@@ -49,19 +50,19 @@ class NativeEngine:
 
     Args:
         dispatcher: What answers.
-        limits: What a client may ask at most.
+        limits: What a client may ask at most; what the front is told stays as it is now.
         keepalive: How dead connections are found.
 
     Raises:
         ImportError: pygrpc-native is not installed; the message says how to install it.
     """
 
-    def __init__(self, dispatcher: Dispatcher, limits: Limits, keepalive: KeepAlive) -> None:
+    def __init__(self, dispatcher: Dispatcher, limits: Live[Limits], keepalive: KeepAlive) -> None:
         self._native = load()
         self._dispatcher = dispatcher
         self._limits = limits
         self._keepalive = keepalive
-        self._admission = Admission(limits.max_calls)
+        self._admission = Admission(limits)
         self._peer = UNKNOWN_PEER
         self._running: _Running | None = None
         self._behind = GrpcioEngine(
@@ -71,7 +72,7 @@ class NativeEngine:
                 which=lambda operation: operation.client_streams,
                 peer=lambda _: self._peer,
             ),
-            server_options(limits, keepalive),
+            server_options(limits.value, keepalive),
         )
 
     async def start(self, address: Address) -> Address:
@@ -92,7 +93,7 @@ class NativeEngine:
                 self._dispatcher,
                 endpoints,
                 admission=self._admission,
-                max_message=self._limits.max_message,
+                limits=self._limits,
             )
             self._running = _Running(front, calls, folder)
         except BaseException:
@@ -113,8 +114,8 @@ class NativeEngine:
                 metrics=True,
                 keepalive_time_ms=round(self._keepalive.every * 1000),
                 keepalive_timeout_ms=round(self._keepalive.timeout * 1000),
-                max_concurrent_streams=self._limits.max_streams,
-                max_metadata_size=self._limits.max_metadata,
+                max_concurrent_streams=self._limits.value.max_streams,
+                max_metadata_size=self._limits.value.max_metadata,
             )
         except OSError:
             listen(address).close()  # says more of why it failed

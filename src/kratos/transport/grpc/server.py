@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
+from kratos.live import Live, live
 from kratos.service import Service
+from kratos.transport.deadline import Seconds, in_words
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.engine import Engine, GrpcioEngine
@@ -24,6 +27,11 @@ from kratos.transport.tls import TLS
 
 __all__ = ["GRPCServer"]
 
+logger = logging.getLogger("kratos.grpc")
+
+_FIXED: Final = {"grpcio": ("max_message", "max_metadata", "max_streams"), "native": ("max_metadata", "max_streams")}
+"""The limits that an engine is told when it starts."""
+
 
 class GRPCServer(Addressed):
     """Serves operations of all four kinds over gRPC.
@@ -32,10 +40,12 @@ class GRPCServer(Addressed):
         address: ``host:port``, where port 0 takes a free one; or a Unix socket, ``unix:/run/shop.sock?mode=660``.
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
-        timeout: Seconds for a unary call; None is no limit. Streams have none. A client may ask for less by
-            ``grpc-timeout``, on streams too.
+        timeout: Seconds for a unary call; None is no limit, a live one counts for calls that begin after a change.
+            Streams have none. A client may ask for less by ``grpc-timeout``, on streams too.
         threads: How many plain ``def`` methods may run at a time.
-        limits: What a client may ask of this server at most.
+        limits: What a client may ask of this server at most. Of live ones ``max_calls`` counts for calls that begin
+            after it has changed, and so does ``max_message`` for the native engine's own calls; the others are those of
+            the start, and the log says so when they change.
         keepalive: How dead connections are found, and how long connections live.
         tls: Its certificate, and whom clients must be vouched for by. A certificate that is renewed in its files is
             taken by the next connection; what else changes there needs a new start.
@@ -55,26 +65,28 @@ class GRPCServer(Addressed):
         *,
         services: Iterable[Service] = (),
         middleware: Iterable[Middleware] = (),
-        timeout: float | None = 10.0,
+        timeout: Seconds = 10.0,
         threads: int = 40,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: Limits | Live[Limits] = DEFAULT_LIMITS,
         keepalive: KeepAlive = DEFAULT_KEEPALIVE,
         tls: TLS | None = None,
         compress_over: int | None = None,
         engine: Literal["grpcio", "native"] = "grpcio",
     ) -> None:
         super().__init__(address, tls)
-        self._make = _engine(engine, limits, keepalive, tls, compress_over)
+        self._limits = live(limits)
+        self._first = self._limits.value
+        self._make = _engine(engine, self._limits, keepalive, tls, compress_over)
         self._name = engine
         self._tls = tls
         self._services = tuple(services)
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._threads = threads
-        self._limits = limits
         self._own: tuple[OwnService, ...] = ()
         self._dispatcher: Dispatcher | None = None
         self._engine: Engine | None = None
+        self._unobserve: Callable[[], None] | None = None
 
     def mount(self, services: Iterable[Service], middleware: Iterable[Middleware], app: AppInfo) -> None:
         """Compiles the chains; the app calls it before ``start``.
@@ -115,7 +127,7 @@ class GRPCServer(Addressed):
                 path=name,
                 body="*",
                 timeout=dispatcher.limit(endpoint),
-                max_message=self._limits.max_message,
+                max_message=(self._first if self._name == "grpcio" else self._limits.value).max_message,
             )
             for name, endpoint in dispatcher.endpoints.items()
             if not endpoint.own
@@ -126,7 +138,7 @@ class GRPCServer(Addressed):
     @property
     def summary(self) -> str:
         """The time limit, for the banner, and the engine if it is not the usual one."""
-        limit = "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+        limit = in_words(self._timeout)
         return limit if self._name == "grpcio" else f"{limit}, {self._name} engine"
 
     async def start(self) -> None:
@@ -138,6 +150,7 @@ class GRPCServer(Addressed):
         """
         if self._engine is None:
             raise RuntimeError("mount() comes before start(): pass the server to an App")
+        self._unobserve = self._unobserve or self._limits.observe(self._point_out)
         for service in self._own:
             service.open()
         self._address = await self._engine.start(self._address)
@@ -147,15 +160,24 @@ class GRPCServer(Addressed):
 
         Cancelled calls end as UNAVAILABLE at their clients; None is no limit. Calling it again does nothing.
         """
+        if self._unobserve is not None:
+            self._unobserve()
+            self._unobserve = None
         for service in self._own:
             service.close()
         if self._engine is not None and self._dispatcher is not None:
             await self._engine.stop(timeout)
             self._dispatcher.close()
 
+    def _point_out(self, limits: Limits) -> None:
+        """Says which limits have changed in vain."""
+        fixed = [name for name in _FIXED[self._name] if getattr(limits, name) != getattr(self._first, name)]
+        if fixed:
+            logger.warning("%s: %s will count from the next start", self.endpoint, ", ".join(fixed))
+
 
 def _engine(
-    name: str, limits: Limits, keepalive: KeepAlive, tls: TLS | None, compress_over: int | None
+    name: str, limits: Live[Limits], keepalive: KeepAlive, tls: TLS | None, compress_over: int | None
 ) -> Callable[[Dispatcher], Engine]:
     """Returns what makes the engine of a name.
 
@@ -163,10 +185,10 @@ def _engine(
         ValueError: There is none of that name, or it cannot do what an option asks for; the message names it.
     """
     if name == "grpcio":
-        options = server_options(limits, keepalive, compress=compress_over is not None)
+        options = server_options(limits.value, keepalive, compress=compress_over is not None)
         peer = identified_peer if tls is not None and tls.ca is not None else None
         return lambda dispatcher: GrpcioEngine(
-            Handlers(dispatcher, Admission(limits.max_calls), compress_over=compress_over, peer=peer), options, tls
+            Handlers(dispatcher, Admission(limits), compress_over=compress_over, peer=peer), options, tls
         )
     if name != "native":
         raise ValueError(f"engine {name!r} is not known: it is 'grpcio' or 'native'")

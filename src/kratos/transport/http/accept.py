@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from kratos.transport.http.protocol import LINGER_SECONDS, HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import LINGER_SECONDS, HTTPProtocol
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["accept"]
 
@@ -34,7 +35,7 @@ async def accept(
     options: dict[str, Any] = {"backlog": _BACKLOG}
     if tls is not None:
         # The limits begin to count once there is a protocol, that is after the handshake, and end before the good-bye.
-        handshake = config.limits.header_seconds
+        handshake = config.limits.value.header_seconds
         options |= {"ssl": tls, "ssl_handshake_timeout": handshake, "ssl_shutdown_timeout": LINGER_SECONDS}
     loop = asyncio.get_running_loop()
     if isinstance(sock.getsockname(), str):

@@ -45,8 +45,6 @@ class ASGIFront:
 
     Args:
         edge: What answers.
-        max_body: The largest request body, in bytes; a larger one is answered with 413.
-        max_upload: The same for a body that is read as it comes.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
         own: What it answers where no service has a path.
     """
@@ -55,15 +53,12 @@ class ASGIFront:
         self,
         edge: Edge,
         *,
-        max_body: int,
-        max_upload: int = 1024**3,
         heartbeat: float = 15.0,
         own: OwnPages | None = None,
     ) -> None:
-        self._max_upload = max_upload
         self._own = own or OwnPages()
         self._edge = edge
-        self._max_body = max_body
+        self._limits = edge.limits
         self._heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +128,7 @@ class ASGIFront:
             request.query,
             match.values,
             receive=receive,
-            max_total=self._max_upload,
+            max_total=self._limits.value.max_upload,
         )
 
         def messages(call: Call) -> Messages[Any]:
@@ -160,6 +155,7 @@ class ASGIFront:
         except Error as error:
             with suppress(OSError):
                 await refuse(send, self._edge.refuse(error), plain=plain)
+            self._edge.refusals.count(error)
             return
         if not match.target.passes:
             socket = Socket(self._edge, request, match, receive=receive, send=send, plain=plain, allowed=allowed)
@@ -180,8 +176,9 @@ class ASGIFront:
             ClientClosed: The client left before it was complete.
             ClientError: 413: it is too large, or says that it will be.
         """
-        if request.method not in ("GET", "HEAD") and content_length(request) > self._max_body:
-            raise too_large(self._max_body)
+        most = self._limits.value.max_body
+        if request.method not in ("GET", "HEAD") and content_length(request) > most:
+            raise too_large(most)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -190,8 +187,8 @@ class ASGIFront:
                 raise ClientClosed("the client left before its request was complete")
             part: bytes = event.get("body", b"")
             size += len(part)
-            if size > self._max_body:
-                raise too_large(self._max_body)
+            if size > most:
+                raise too_large(most)
             parts.append(part)
             if not event.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -204,6 +201,7 @@ class ASGIFront:
                 return page
         if error.code == 405 and request.method == "OPTIONS":
             return Response(204, [(b"allow", error.metadata["allow"].encode("latin-1"))], b"")
+        self._edge.refusals.count(error)
         response = self._edge.refuse(error)
         if error.code == 413:
             response.headers.append(CLOSE)  # the rest of the body is not going to be read

@@ -9,6 +9,7 @@ from kratos.codec.json import JsonCodec
 from kratos.handler import Middleware
 from kratos.registry.base import Discovery
 from kratos.transport.client import Client
+from kratos.transport.deadline import Seconds
 from kratos.transport.http.channel import HTTPChannel
 from kratos.transport.http.format import Envelope
 from kratos.transport.resolve import Nodes
@@ -25,7 +26,8 @@ class HTTPClient(Client):
         target: ``host:port``, ``http://host:port``, ``https://host:port``, ``unix:/path``, ``direct:///a:1,b:2`` or
             ``discovery:///name``.
         middleware: What every call passes, the first one outermost.
-        timeout: Seconds for a unary call; None is no limit. Streams have none.
+        timeout: Seconds for a unary call; None is no limit, a live one counts for calls that begin after a change.
+            Streams have none.
         codec: How messages are written; JSON if not given.
         envelope: What the server puts around its replies, as it was told; None for nothing.
         discovery: Where ``discovery:///name`` is looked up.
@@ -45,7 +47,7 @@ class HTTPClient(Client):
         target: str,
         *,
         middleware: Iterable[Middleware] = (),
-        timeout: float | None = 2.0,
+        timeout: Seconds = 2.0,
         codec: Codec | None = None,
         envelope: Envelope | None = None,
         discovery: Discovery | None = None,

@@ -19,13 +19,16 @@ from kratos.codec.jsonvalues import JsonOptions
 from kratos.codec.raw import RawCodec
 from kratos.errors import ClientError, Error
 from kratos.handler import Messages, conceal
+from kratos.live import Live
 from kratos.metadata import Metadata
+from kratos.metrics.calls import Refusals
 from kratos.transport.deadline import parse_timeout
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.http.bind import Binding
 from kratos.transport.http.compression import compress, inflate
 from kratos.transport.http.extra import Mounted, Raw
 from kratos.transport.http.format import Envelope, Format, wrapping
+from kratos.transport.http.limits import Limits
 from kratos.transport.http.problem import to_status
 from kratos.transport.http.ranges import wanted
 from kratos.transport.http.raw import RawBinding
@@ -126,12 +129,14 @@ class Edge:
         dispatcher: What answers.
         codecs: The encodings it speaks.
         format: How replies look; options for JSON that are not the usual ones replace those of the codec.
-        max_body: The most bytes that a compressed request body may become.
+        limits: What a client may take.
 
     Attributes:
+        limits: What a client may take.
         codecs: The encodings it speaks, with the options of JSON that replies have.
         table: Method, path template and target of each route.
         router: Finds a route by method and path.
+        refusals: Counts requests that are for no operation, or cannot be read.
 
     Raises:
         ValueError: A binding of an operation cannot be served: a bad template, an unknown field, a clash of routes.
@@ -143,7 +148,7 @@ class Edge:
         codecs: CodecSet,
         *,
         format: Format = _FORMAT,
-        max_body: int = 4 * 1024 * 1024,
+        limits: Live[Limits] | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         json = codecs.named(JsonCodec.name) or JsonCodec()
@@ -156,13 +161,14 @@ class Edge:
         }
         self._envelope = format.envelope
         self._compress_over = math.inf if format.compress_over is None else format.compress_over
-        self._max_body = max_body
+        self.limits: Live[Limits] = limits or Live(Limits())
         # Where a client accepts none of our encodings it gets the default one, as from Kratos, rather than a 406: an
         # error it can read is worth more than one it cannot.
         self._default = Negotiated(codecs.default, codecs.default.content_types[0])
         self.json = Negotiated(json, json.content_types[0])
         self.table = tuple(_routes(dispatcher, format.envelope))
         self.router: Router[Target] = Router(self.table, heads=lambda target: not target.streams)
+        self.refusals = Refusals(dispatcher.meter, "http")
 
     def match(self, request: Request) -> Match[Target]:
         """Returns what a request is for, before its body is read. HEAD is answered where GET is, but not by streams.
@@ -225,7 +231,7 @@ class Edge:
                     if name == b"content-encoding":
                         coding = coding + b", " + value if coding else value
                 if coding:
-                    body = inflate(body, coding.decode("latin-1"), self._max_body)
+                    body = inflate(body, coding.decode("latin-1"), self.limits.value.max_body)
                 codec = self._codec(call.headers, raw=binding.raw)
             return binding.build(codec, body, request.query, match.values)
         except Error as rejected:

@@ -103,14 +103,13 @@ class Lane:
 
     Args:
         edge: What answers.
-        max_body: The largest request body, in bytes; a larger one is answered with 413.
         proxies: Who is believed about the client's address.
         policy: What is said to pages of other sites; None is nothing.
     """
 
-    def __init__(self, edge: Edge, *, max_body: int, proxies: Proxies, policy: Policy | None = None) -> None:
+    def __init__(self, edge: Edge, *, proxies: Proxies, policy: Policy | None = None) -> None:
         self._edge = edge
-        self._max_body = max_body
+        self._limits = edge.limits
         self._proxies = proxies or None
         self._policy = policy
         self._usual: list[Header] = []
@@ -145,7 +144,7 @@ class Lane:
             go_on: Called before waiting for more of its body.
         """
         try:
-            if turn.more_body or turn.expects or turn.size > self._max_body:
+            if turn.more_body or turn.expects or turn.size > self._limits.value.max_body:
                 await self._read(turn, go_on)
             return await self._edge.answer(turn.request, turn.match, turn.body())
         except asyncio.CancelledError:
@@ -153,22 +152,24 @@ class Lane:
         except ClientClosed:
             return None
         except Error as error:
+            self._edge.refusals.count(error)
             response = self._edge.refuse(error)
             response.headers.append(CLOSE)  # the rest of the body is not going to be read
             turn.keep_alive = False
             return response
 
     async def _read(self, turn: Turn, go_on: Callable[[Turn], None]) -> None:
-        if turn.request.method not in ("GET", "HEAD") and content_length(turn.request) > self._max_body:
-            raise too_large(self._max_body)
+        most = self._limits.value.max_body
+        if turn.request.method not in ("GET", "HEAD") and content_length(turn.request) > most:
+            raise too_large(most)
         go_on(turn)
-        while turn.size <= self._max_body:
+        while turn.size <= most:
             if turn.disconnected:
                 raise ClientClosed("the client left before its request was complete")
             if not turn.more_body:
                 return
             await turn.news()
-        raise too_large(self._max_body)
+        raise too_large(most)
 
     def write(self, turn: Turn, response: Response, usual: list[Header]) -> bytes:
         """Returns a response as it goes out.

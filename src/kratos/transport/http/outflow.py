@@ -16,14 +16,15 @@ class Outflow:
         patience: Seconds that a client may take nothing while something waits for it.
 
     Attributes:
+        patience: The same; it may be changed.
         written: The bytes that were handed to the transport so far; whoever writes counts them.
     """
 
-    __slots__ = ("_patience", "_since", "_taken", "_transport", "written")
+    __slots__ = ("_since", "_taken", "_transport", "patience", "written")
 
     def __init__(self, transport: asyncio.WriteTransport, patience: float) -> None:
         self._transport = transport
-        self._patience = patience
+        self.patience = patience
         self._since: float | None = None
         self._taken = 0
         self.written = 0
@@ -40,7 +41,7 @@ class Outflow:
             self._taken = taken
             self._since = now if waiting else None
             return False
-        return now - self._since >= self._patience
+        return now - self._since >= self.patience
 
 
 class Outlet:

@@ -37,13 +37,12 @@ from kratos.call import Peer
 from kratos.errors import BadRequest, ClientError, Error, InternalServer, ServiceUnavailable
 from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
-from kratos.transport.http.limits import Limits
 from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import stopping, to_response
 
-__all__ = ["LINGER_SECONDS", "HTTPProtocol", "ServerConfig", "logger"]
+__all__ = ["LINGER_SECONDS", "HTTPProtocol", "logger"]
 
 LINGER_SECONDS: Final = 2.0
 """How long a connection that has had its last answer is read on."""
@@ -62,22 +61,6 @@ logger: Final = logging.getLogger("kratos.http.wire")
 """What happens outside of any call. Uvicorn's lines on single requests stay below: those are the access log's."""
 
 logger.setLevel(logging.WARNING)
-
-
-class ServerConfig(Config):
-    """uvicorn's settings and our limits, for the protocols that uvicorn makes from them.
-
-    Attributes:
-        limits: What a client may take.
-        lane: What answers unary calls; None is the application, as all others.
-        stopping: Whether the server stops: what still comes is answered, and told that it was the last.
-        closed: Whether it has stopped: a connection whose TLS handshake ends now finds nobody.
-    """
-
-    limits = Limits()
-    lane: Lane | None = None
-    stopping = False
-    closed = False
 
 
 class _Refused(Exception):
@@ -112,8 +95,8 @@ class HTTPProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logger
         self.access_log = False
-        self._config = cast("ServerConfig", config)
-        self._limits = self._config.limits
+        self._config = cast("config")
+        self._limits = self._config.limits.value
         self._lane = self._config.lane
         self._context: Context
         self._peer: Peer
@@ -290,6 +273,10 @@ class HTTPProtocol(HttpToolsProtocol):
         self._phase = "head"
         self._progress = True
         self._hosts = self._body_bytes = self._announced = 0
+        limits = self._config.limits.value
+        if limits is not self._limits:  # they have changed since the connection began
+            self._limits, self._outflow.patience = limits, limits.send_seconds
+            self._harmless = limits.max_header_bytes - limits.max_headers
         self._due = self.loop.time() + self._limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -407,10 +394,9 @@ class HTTPProtocol(HttpToolsProtocol):
     def _measure(self, size: int) -> None:
         """Counts what the parser holds back while it is not complete: a header, a trailer, an extension of a chunk."""
         self._held_back = 0 if self._progress else self._held_back + size
-        limits = self._limits
-        most = limits.max_header_bytes + _READ
+        most = self._limits.max_header_bytes + _READ
         if self._phase == "head":
-            most += limits.max_url_bytes
+            most += self._limits.max_url_bytes
         if self._held_back > most:
             raise _Refused(self._headers_too_large())
 
@@ -561,6 +547,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.hang_up(linger=True)
 
     def _words(self, error: Error) -> bytes:
+        self._config.refusals.count(error)
         return to_response(error, self.server_state.default_headers)
 
 

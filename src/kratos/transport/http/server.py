@@ -16,8 +16,10 @@ from kratos.codec import DEFAULT_CODECS
 from kratos.codec.base import CodecSet
 from kratos.development import in_development
 from kratos.handler import Middleware
+from kratos.live import Live, live
 from kratos.openapi.describe import Info, document
 from kratos.service import Service
+from kratos.transport.deadline import Seconds, in_words
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http.accept import accept
 from kratos.transport.http.asgi import ASGIFront
@@ -31,8 +33,9 @@ from kratos.transport.http.limits import Limits
 from kratos.transport.http.mounts import ASGI, Lifespans, Mount
 from kratos.transport.http.own import DOCS_PATH, OwnPages
 from kratos.transport.http.peers import Forwarded
-from kratos.transport.http.protocol import HTTPProtocol, ServerConfig
+from kratos.transport.http.protocol import HTTPProtocol
 from kratos.transport.http.proxies import Proxies
+from kratos.transport.http.settings import ServerConfig
 from kratos.transport.http.wsprotocol import WebSocketProtocol
 from kratos.transport.listen import Addressed, listen, release
 from kratos.transport.routes import Route
@@ -63,8 +66,9 @@ class HTTPServer(Addressed):
         services: Further services, beside the app's.
         middleware: Further middleware, inside of the app's.
         codecs: The encodings it speaks; the first one is the default. Streams are always JSON.
-        timeout: Seconds for a unary call; None is no limit. A client may ask for less by ``x-request-timeout``.
-        limits: What a client may take.
+        timeout: Seconds for a unary call; None is no limit, a live one counts for calls that begin after a change.
+            A client may ask for less by ``x-request-timeout``.
+        limits: What a client may take; live ones count for requests that begin after they have changed.
         heartbeat: Seconds of silence after which a stream of events sends a sign of life.
         format: How replies look: options of JSON, an envelope, compression.
         routes: What it serves beside the contract: raw routes (``handle``) and ASGI applications (``mount``).
@@ -89,8 +93,8 @@ class HTTPServer(Addressed):
         services: Iterable[Service] = (),
         middleware: Iterable[Middleware] = (),
         codecs: CodecSet = DEFAULT_CODECS,
-        timeout: float | None = 10.0,
-        limits: Limits | None = None,
+        timeout: Seconds = 10.0,
+        limits: Limits | Live[Limits] | None = None,
         heartbeat: float = 15.0,
         format: Format | None = None,
         routes: Iterable[Extra] = (),
@@ -113,7 +117,7 @@ class HTTPServer(Addressed):
         self._middleware = tuple(middleware)
         self._codecs = codecs
         self._timeout = timeout
-        self._limits = limits or Limits()
+        self._limits: Live[Limits] = live(limits or Limits())
         self._heartbeat = heartbeat
         self._format = format or Format()
         self._extras = tuple(routes)
@@ -145,25 +149,19 @@ class HTTPServer(Addressed):
             threads=self._threads,
             app=app,
         )
-        edge = Edge(dispatcher, self._codecs, format=self._format, max_body=self._limits.max_body)
+        edge = Edge(dispatcher, self._codecs, format=self._format, limits=self._limits)
         self._dispatcher = dispatcher
         self._edge = edge
         self._served = served
         self._info = app
         self._own = OwnPages(ready=lambda: app.ready, document=self.document if in_development() else None)
-        front = ASGIFront(
-            edge,
-            max_body=self._limits.max_body,
-            max_upload=self._limits.max_upload,
-            heartbeat=self._heartbeat,
-            own=self._own,
-        )
+        front = ASGIFront(edge, heartbeat=self._heartbeat, own=self._own)
         policy = None if self._cors is None else Policy(self._cors)
         self._app = front if policy is None else CrossOrigin(front, policy, front.methods)
         if self._proxies:
             self._app = Forwarded(self._app, self._proxies)
         if self._engine == "fast":
-            self._lane = Lane(edge, max_body=self._limits.max_body, proxies=self._proxies, policy=policy)
+            self._lane = Lane(edge, proxies=self._proxies, policy=policy)
 
     @property
     def asgi(self) -> ASGI:
@@ -215,7 +213,7 @@ class HTTPServer(Addressed):
                 body=target.binding.body,
                 websocket=target.upgrades,
                 timeout=edge.dispatcher.limit(target.endpoint),
-                max_message=None if target.passes else self._limits.max_body,
+                max_message=None if target.passes else self._limits.value.max_body,
             )
             for method, template, target in edge.table
             if not target.upgrades or method in ("GET", "*")  # another verb is only told to open a WebSocket
@@ -226,7 +224,7 @@ class HTTPServer(Addressed):
     @property
     def summary(self) -> str:
         """The time limit, the engine and the page to try calls on, for the banner."""
-        limit = "no time limit" if self._timeout is None else f"calls up to {self._timeout:g} s"
+        limit = in_words(self._timeout)
         said = f"{limit}, {self._engine} engine" if self._listens else limit
         return f"{said}, docs at {DOCS_PATH}" if DOCS_PATH in self._own.paths else said
 
@@ -250,7 +248,6 @@ class HTTPServer(Addressed):
             self._app,
             http=HTTPProtocol,
             ws=WebSocketProtocol,
-            ws_max_size=self._limits.max_body,
             ws_ping_interval=PING_SECONDS,
             ws_ping_timeout=None,
             ws_per_message_deflate=False,
@@ -264,6 +261,7 @@ class HTTPServer(Addressed):
         )
         config.limits = self._limits
         config.lane = self._lane
+        config.refusals = cast("Edge", self._edge).refusals
         config.load()
         self._server = _Uvicorn(config)
         self._server.lifespan = config.lifespan_class(config)

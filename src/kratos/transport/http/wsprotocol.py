@@ -30,7 +30,8 @@ from kratos.errors import BadRequest
 from kratos.transport.http.outflow import Outlet
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import to_response
-from kratos.transport.http.protocol import LINGER_SECONDS, ServerConfig, logger
+from kratos.transport.http.protocol import LINGER_SECONDS, logger
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["WebSocketProtocol"]
 
@@ -58,12 +59,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        limits = cast("ServerConfig", config).limits.value
+        config.ws_max_size = limits.max_body
         super().__init__(config, server_state, app_state, _loop)
         self.logger = self.conn.logger = logger
         self._front = cast("ASGI3Application", config.loaded_app)
         self._task: asyncio.Task[None] | None = None
         self._deaf = False
-        self._patience = cast("ServerConfig", config).limits.send_seconds
+        self._patience = limits.send_seconds
         self._outlet: Outlet
         self._pieces = bytearray()
         self._early = bytearray()
@@ -120,6 +123,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_complete = True
             error = BadRequest("this is no WebSocket handshake", reason="BAD_HANDSHAKE")
+            cast("ServerConfig", self.config).refusals.count(error)
             self.transport.write(to_response(error, self.default_headers))
             self._linger()
 

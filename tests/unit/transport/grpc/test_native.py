@@ -23,10 +23,11 @@ from unit.transport.grpc.rig import PREFIX, until
 from kratos.call import AppInfo, Call
 from kratos.errors import NotFound
 from kratos.handler import Handler
+from kratos.live import Live
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.backlog import Backlog, Outflow
 from kratos.transport.grpc.front import Calls
-from kratos.transport.grpc.options import KeepAlive
+from kratos.transport.grpc.options import KeepAlive, Limits
 from kratos.transport.grpc.server import GRPCServer
 
 pytestmark = pytest.mark.parametrize("engine", [NATIVE])
@@ -228,7 +229,8 @@ async def test_cancelled_as_it_begins(engine: str) -> None:
         EVENT_CALL = 0
         STREAM_FULL, STREAM_CLOSED = 1, 2
 
-    calls = Calls(Front(), Native(), None, [None], admission=Admission(None), max_message=10)  # type: ignore[arg-type, list-item]
+    limits = Live(Limits())
+    calls = Calls(Front(), Native(), None, [None], admission=Admission(limits), limits=limits)  # type: ignore[arg-type, list-item]
     details = ((), "ipv4:127.0.0.1:1", None)
     calls.take([(0, 1, 0, b"", None, details), (1, 1, 0, None, None, None), (1, 9, 0, None, None, None)])
     assert await calls.drain(0) == 0

@@ -17,15 +17,17 @@ from websockets.exceptions import InvalidStatus
 
 from kratos.call import AppInfo
 from kratos.codec import DEFAULT_CODECS
+from kratos.live import Live
 from kratos.transport.dispatch import Dispatcher
 from kratos.transport.http import HTTPServer
 from kratos.transport.http.asgi import ASGIFront
 from kratos.transport.http.edge import Edge
 from kratos.transport.http.frames import END
+from kratos.transport.http.limits import Limits
 
 
 def front(service: Streams, **options: Any) -> ASGIFront:
-    return ASGIFront(Edge(Dispatcher([service]), DEFAULT_CODECS), max_body=1000, **options)
+    return ASGIFront(Edge(Dispatcher([service]), DEFAULT_CODECS, limits=Live(Limits(max_body=1000))), **options)
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""Loop lag: how late the event loop is, told by a timer that should be on time.
+
+A handler that computes, or waits for something without ``await``, makes every other call wait. It shows here before it
+shows anywhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from typing import Final
+
+from kratos.metrics.base import Meter
+
+__all__ = ["LoopLag"]
+
+EVERY_SECONDS: Final = 0.5
+
+_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class LoopLag:
+    """Measures the event loop it was started in, twice a second, as ``kratos_event_loop_lag_seconds``.
+
+    Args:
+        meter: What keeps the histogram.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._lag = meter.histogram(
+            "kratos_event_loop_lag_seconds",
+            "How late the event loop was, in seconds, asked twice a second.",
+            buckets=_BUCKETS,
+        )
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begins, in the running event loop; starting again changes nothing."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._next(loop, loop.time())
+
+    def stop(self) -> None:
+        """Ends; stopping again does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _next(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        # In nobody's context: that of whoever starts the app would live as long.
+        self._timer = loop.call_at(now + EVERY_SECONDS, self._beat, loop, now + EVERY_SECONDS, context=Context())
+
+    def _beat(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        self._next(loop, now)
+        # Timers may be early by the grain of the loop's clock.
+        self._lag.observe(max(0.0, now - due))
