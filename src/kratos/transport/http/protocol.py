@@ -41,6 +41,7 @@ from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
 from kratos.transport.http.peers import PEER, peer_at
 from kratos.transport.http.problem import stopping, to_response
+from kratos.transport.http.settings import ServerConfig
 
 __all__ = ["LINGER_SECONDS", "HTTPProtocol", "logger"]
 
@@ -95,7 +96,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logger
         self.access_log = False
-        self._config = cast("config")
+        self._config = cast("ServerConfig", config)
         self._limits = self._config.limits.value
         self._lane = self._config.lane
         self._context: Context
