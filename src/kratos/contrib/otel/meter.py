@@ -9,11 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Self, TypeAlias, cast
 
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.metrics import Histogram as Recording
-from opentelemetry.metrics import Meter as Instruments
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
 from kratos.metrics.base import BUCKETS, Reading
 from kratos.metrics.cells import Cell, Count, Family, Level
@@ -23,7 +21,6 @@ __all__ = ["LateMeter"]
 logger = logging.getLogger("kratos.otel")
 
 _LIMIT: Final = 2000
-_KINDS: Final[Mapping[object, str]] = {Count: "counter", Level: "gauge"}
 
 
 class Recorder(Cell):
@@ -31,7 +28,7 @@ class Recorder(Cell):
 
     __slots__ = ("_attributes",)
 
-    def __init__(self, family: Family[Recorder], values: tuple[str, ...]) -> None:
+    def __init__(self, family: Family[Self], values: tuple[str, ...]) -> None:
         super().__init__(family, values)
         self._attributes = dict(zip(family.names, values, strict=True))
 
@@ -43,7 +40,7 @@ class Recorder(Cell):
 
 
 class _Recorders(Family[Recorder]):
-    recording: Recording | None = None
+    recording: Histogram | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +50,7 @@ class _Observed:
     name: str
     help: str
     names: tuple[str, ...]
-    kind: str
+    kind: object
     readers: dict[object, Reading] = field(default_factory=dict[object, Reading])
 
 
@@ -65,7 +62,7 @@ class LateMeter:
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[object, _Shown]] = {}
-        self._instruments: Instruments | None = None
+        self._instruments: Meter | None = None
 
     def counter(self, name: str, help: str = "", *, labels: Sequence[str] = ()) -> Count:
         """Returns a counter.
@@ -89,8 +86,8 @@ class LateMeter:
         self, name: str, help: str, read: Reading, *, labels: Sequence[str] = (), counter: bool = False
     ) -> Callable[[], None]:
         """Has a value read whenever it is sent; returns the function that ends this. Raises as ``counter``."""
-        names, kind = tuple(labels), "counter" if counter else "gauge"
-        observed = cast("_Observed", self._known(name, (kind, names), lambda: _Observed(name, help, names, kind)))
+        names, kind = tuple(labels), Count if counter else Level
+        observed = cast("_Observed", self._known(name, (kind, names), _Observed(name, help, names, kind)))
         key = object()
         observed.readers[key] = read
 
@@ -99,7 +96,7 @@ class LateMeter:
 
         return end
 
-    def attach(self, instruments: Instruments) -> None:
+    def attach(self, instruments: Meter) -> None:
         """Shows everything there, from now on."""
         self._instruments = instruments
         for _, each in list(self._shown.values()):
@@ -108,27 +105,21 @@ class LateMeter:
     def _family(
         self, make: type[Any], name: str, help: str, labels: Sequence[str], buckets: tuple[float, ...] = ()
     ) -> Family[Any]:
-        names = tuple(labels)
         kind: type[Family[Any]] = _Recorders if make is Recorder else Family
+        family = kind(make, name, help, names=tuple(labels), limit=_LIMIT, buckets=buckets)
+        return cast("Family[Any]", self._known(name, (make, family.names, buckets), family))
 
-        def made() -> _Shown:
-            return kind(make, name, help, names=names, limit=_LIMIT, buckets=buckets)
-
-        return cast("Family[Any]", self._known(name, (make, names, buckets), made))
-
-    def _known(self, name: str, shape: tuple[object, ...], make: Callable[[], _Shown]) -> _Shown:
-        """Returns what has the name, which is made if there is nothing."""
-        if name not in self._shown:
-            self._shown[name] = shape, make()
-            if self._instruments is not None:
-                _show(self._shown[name][1], self._instruments)
-        known, found = self._shown[name]
+    def _known(self, name: str, shape: tuple[object, ...], new: _Shown) -> _Shown:
+        """Returns what has the name: the new thing, if there is nothing."""
+        known, found = self._shown.setdefault(name, (shape, new))
+        if found is new and self._instruments is not None:
+            _show(new, self._instruments)
         if known != shape:
             raise ValueError(f"{name} is there already, as something else or with other labels than {shape[1]}")
         return found
 
 
-def _show(shown: _Shown, instruments: Instruments) -> None:
+def _show(shown: _Shown, instruments: Meter) -> None:
     """Makes the instrument."""
     if isinstance(shown, _Recorders):
         shown.recording = instruments.create_histogram(
@@ -140,8 +131,7 @@ def _show(shown: _Shown, instruments: Instruments) -> None:
         values = _sums(shown) if isinstance(shown, _Observed) else {cell.values: cell.value for cell in shown.cells()}
         return (Observation(value, dict(zip(shown.names, each, strict=True))) for each, value in values.items())
 
-    kind = shown.kind if isinstance(shown, _Observed) else _KINDS[shown.kind]
-    create = instruments.create_observable_counter if kind == "counter" else instruments.create_observable_gauge
+    create = instruments.create_observable_counter if shown.kind is Count else instruments.create_observable_gauge
     create(shown.name, [read], description=shown.help)
 
 
