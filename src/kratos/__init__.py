@@ -11,6 +11,7 @@ from kratos.lazy import lazy
 from kratos.version import __version__
 
 if TYPE_CHECKING:
+    from kratos.admin.server import AdminServer
     from kratos.app import App, Shutdown, run
     from kratos.call import Call, Peer, Reply, current_call
     from kratos.errors import Error
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TLS",
+    "AdminServer",
     "App",
     "Call",
     "Error",
@@ -51,6 +53,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "AdminServer": "admin.server",
         "App": "app",
         "Call": "call",
         "Error": "errors",

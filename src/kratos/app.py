@@ -32,7 +32,7 @@ from kratos.service import Service
 from kratos.version import __version__
 from kratos.watchdog import Watchdog
 
-__all__ = ["App", "Hook", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
+__all__ = ["App", "Hook", "Onlooker", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
 
 logger = logging.getLogger("kratos.app")
 
@@ -77,6 +77,19 @@ class Server(Protocol):
 
         Calling it again, or before ``start``, does nothing.
         """
+        ...
+
+
+@runtime_checkable
+class Onlooker(Protocol):
+    """A server that shows the app to its operators, instead of serving what it is for.
+
+    It is started before the other servers and stopped after them. Its endpoint is in the banner, and neither in
+    ``AppInfo.endpoints`` nor in a registry: nobody is to call the service there.
+    """
+
+    def look_at(self, app: App) -> None:
+        """Takes the app, all servers of which are mounted; called once, before ``start``. Raises nothing."""
         ...
 
 
@@ -164,6 +177,9 @@ class App:
         self._measure()
         for server in self.servers:
             server.mount(self.services, self._middleware, self.info)
+        for server in self.servers:
+            if isinstance(server, Onlooker):
+                server.look_at(self)
 
     def _measure(self) -> None:
         """Tells the meter who this is, and lets all parts show it what they have."""
@@ -218,13 +234,14 @@ class App:
                 entered = _Entered(hook(self))
                 await entered.enter()
                 self._entered.append(entered)
-            for server in self.servers:
+            onlookers, serving = _sorted_out(self.servers)
+            for server in (*onlookers, *serving):
                 self._started.append(server)
                 await server.start()
             if in_development():
                 self._watchdog.start()
             self._lag.start()
-            self.info.endpoints = tuple(server.endpoint for server in self.servers if server.endpoint)
+            self.info.endpoints = tuple(server.endpoint for server in serving if server.endpoint)
             if self._registrar is not None:
                 self._instance = _instance(self.info)
                 await self._registrar.register(self._instance)
@@ -274,9 +291,11 @@ class App:
             await self._deregister(self._registrar, instance)
             await asyncio.sleep(limits.drain)
         started, self._started = self._started, []
-        # Twice the time: a server that keeps its own limit is never cut off by ours.
-        stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in started]
-        failures += filter(None, await asyncio.gather(*stops))
+        onlookers, serving = _sorted_out(started)
+        for servers in (serving, onlookers):
+            # Twice the time: a server that keeps its own limit is never cut off by ours.
+            stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in servers]
+            failures += filter(None, await asyncio.gather(*stops))
         for part in (*self._middleware, self.meter):
             if isinstance(part, _Closing):
                 failures += filter(None, [await _bounded(part.aclose(), limits.hook, "close", part)])
@@ -357,6 +376,13 @@ def run(source: Source) -> None:
 def _to_stderr(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def _sorted_out(servers: Iterable[Server]) -> tuple[list[Server], list[Server]]:
+    """Returns the servers that look at the app, and those that serve it."""
+    servers = list(servers)
+    looking: list[Server] = [server for server in servers if isinstance(server, Onlooker)]
+    return looking, [server for server in servers if not isinstance(server, Onlooker)]
 
 
 def _instance(info: AppInfo) -> Instance:

@@ -13,6 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize(
     ("page", "count"),
     [
+        ("admin.md", 2),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),

@@ -103,7 +103,11 @@ def test_another_app(tmp_path: Path) -> None:
     check(shop)
     assert re.search(r"^\d+ passed in ", run("-m", "pytest", "-q", cwd=shop), re.MULTILINE)
     rows = json.loads(run("-m", "kratos.tools.cli", "routes", "users", "--json", cwd=shop))
-    assert {row["server"] for row in rows} == {"http://127.0.0.1:8001", "grpc://127.0.0.1:9001"}
+    assert {row["server"] for row in rows} == {
+        "http://127.0.0.1:8001",
+        "grpc://127.0.0.1:9001",
+        "http://127.0.0.1:9101",
+    }
 
 
 def test_make(project: Path) -> None:
@@ -135,7 +139,8 @@ def free_address(ports: tuple[int, ...]) -> str:
 async def served(project: Path, host: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs ``python -m`` the project until both servers accept."""
     prefix = f"{PACKAGE.upper()}_SERVER__"
-    settings = {"HOST": host, f"{prefix}HTTP__ADDR": f"{host}:8000", f"{prefix}GRPC__ADDR": f"{host}:9000"}
+    ports = {"HTTP": 8000, "GRPC": 9000, "ADMIN": 9100}
+    settings = {"HOST": host, **{f"{prefix}{kind}__ADDR": f"{host}:{port}" for kind, port in ports.items()}}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", PACKAGE, cwd=project, env=clean(**settings), stderr=asyncio.subprocess.PIPE
     )
@@ -182,7 +187,7 @@ def get(url: str) -> Any:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM there")
 async def test_served(project: Path) -> None:
     """The process answers over both transports and to its probes, and ends with 0 when it is told to."""
-    host = free_address((8000, 9000))
+    host = free_address((8000, 9000, 9100))
     async with served(project, host) as process:
         assert await asyncio.to_thread(get, f"http://{host}:8000/helloworld/kratos") == {"message": "Hello kratos"}
         said = await asyncio.to_thread(run, "-c", TALK, f"{host}:9000", cwd=project, no_proxy=host)
@@ -190,6 +195,7 @@ async def test_served(project: Path) -> None:
         for target in (f"http://{host}:8000", f"grpc://{host}:9000"):
             call = ("-m", "kratos.tools.cli", "call", target, "SayHello", '{"name": "kratos"}')
             assert json.loads(await asyncio.to_thread(run, *call, cwd=project)) == {"message": "Hello kratos"}
+        assert await asyncio.to_thread(get, f"http://{host}:9100/health.json")
         for path in probes(project):
             assert await asyncio.to_thread(get, f"http://{host}:8000{path}")
         process.send_signal(signal.SIGTERM)

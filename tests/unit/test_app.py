@@ -66,6 +66,32 @@ async def test_order() -> None:
     assert log[4:] == ["stop a within 3", "stop b within 3"]
 
 
+class Onlooker(Recorder):
+    """A server that shows the app."""
+
+    def look_at(self, app: App) -> None:
+        self.log.append(f"{self.name} looks at {', '.join(server.endpoint for server in app.servers)}")
+
+
+async def test_onlookers() -> None:
+    """A server that shows the app is given it when all are mounted, starts first, stops last, and is no endpoint."""
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def hook(_: App) -> AsyncIterator[None]:
+        log.append("enter")
+        yield
+        log.append("leave")
+
+    servers = [Recorder("a", log), Onlooker("b", log), Recorder("c", log)]
+    app = App(name="shop", servers=servers, hooks=[hook], shutdown=Shutdown(finish=3))
+    assert log[2:] == ["mount c for shop", "b looks at test://a, test://b, test://c"]
+    async with app:
+        assert log[4:] == ["enter", "start b", "start a", "start c"]
+        assert app.info.endpoints == ("test://a", "test://c")
+    assert log[8:] == ["stop a within 3", "stop c within 3", "stop b within 3", "leave"]
+
+
 async def test_failed_start_stops_the_others() -> None:
     """When one server cannot start, those that did are stopped and the reason is told."""
     log: list[str] = []

@@ -47,14 +47,18 @@ class Docs:
         document: The OpenAPI document.
         page: The path of the page.
         source: The path of the document itself, as JSON.
+        tries: Whether the page offers to send requests.
 
     Example:
         ``Docs(document(services, info=info)).get("/docs")`` is the page, and None for a path that is none of its own.
     """
 
-    __slots__ = ("_document", "_page", "_source", "_title")
+    __slots__ = ("_document", "_page", "_source", "_title", "_tries")
 
-    def __init__(self, document: Mapping[str, Any], *, page: str = "/docs", source: str = "/openapi.json") -> None:
+    def __init__(
+        self, document: Mapping[str, Any], *, page: str = "/docs", source: str = "/openapi.json", tries: bool = True
+    ) -> None:
+        self._tries = tries
         self._page = page.rstrip("/")
         self._source = source
         self._title = str(document.get("info", {}).get("title", "")) or "API"
@@ -113,13 +117,15 @@ class Docs:
 
     def _start(self) -> bytes:
         # Without a validator: it would send the document to a server of its makers.
-        settings = {
+        settings: dict[str, Any] = {
             "dom_id": "#docs",
             "url": self._relative(),
             "deepLinking": True,
             "displayRequestDuration": True,
             "validatorUrl": None,
         }
+        if not self._tries:
+            settings["supportedSubmitMethods"] = []
         return f"SwaggerUIBundle({json.dumps(settings)});\n".encode()
 
     def _relative(self) -> str:

@@ -41,9 +41,10 @@ class Watch:
     ``expired`` instead of the CancelledError.
     """
 
-    __slots__ = ("_call", "_cancelling", "_deadlines", "_task", "_timer", "deadline", "expired", "table")
+    __slots__ = ("_call", "_cancelling", "_deadlines", "_task", "_timer", "began", "deadline", "expired", "table")
 
-    def __init__(self, call: Call, deadlines: Deadlines, task: asyncio.Task[object]) -> None:
+    def __init__(self, call: Call, deadlines: Deadlines, task: asyncio.Task[object], began: float) -> None:
+        self.began = began  # for whoever looks at calls under way
         self._call = call
         self._deadlines = deadlines
         self.table: dict[Watch, None] | None = None
@@ -125,12 +126,13 @@ class Deadlines:
         loop = asyncio.get_running_loop()  # once: Python 3.11 makes a system call of it
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
-        watch = Watch(call, self, task)
+        now = loop.time()
+        watch = Watch(call, self, task, now)
         call.timed_by(watch, loop)
         if self._live is not None and self._live.value != self._seconds:
             self._change(self._live.value)
         if usual and self._seconds is not None:
-            deadline = loop.time() + self._seconds
+            deadline = now + self._seconds
             if call.deadline is None or deadline < call.deadline:
                 call.deadline = watch.deadline = deadline
                 call.limit = self._limit

@@ -177,7 +177,7 @@ def test_colours(shop: Path) -> None:
 
 def test_which_app(shop: Path) -> None:
     """Of several apps one is chosen, and served; what is no app is asked again. Ctrl-C ends it."""
-    terminal = Terminal("run", "--port", "0", "--grpc-port", "0", folder=shop)
+    terminal = Terminal("run", "--port", "0", "--grpc-port", "0", "--admin-port", "0", folder=shop)
     try:
         terminal.shows("which app (shop, users): ")
         terminal.type("userz\n")

@@ -44,7 +44,7 @@ def test_added(tmp_path: Path, layout: str) -> None:
     after = contents(shop.root)
     assert first.files == tuple(sorted([*OWN, "pyproject.toml"]))
     assert {name for name in after if after[name] != before.get(name)} == {*first.files, *second.files}
-    assert (first.ports, second.ports) == ((8001, 9001), (8002, 9002))
+    assert (first.ports, second.ports) == ((8001, 9001, 9101), (8002, 9002, 9102))
     assert (first.left, second.left) == ({}, {})
     tools = tomllib.loads((shop.root / "pyproject.toml").read_text())["tool"]
     assert tools["kratos"]["app"] == ["shop.main:app", "users.main:app", "alpha.main:app"]
@@ -99,7 +99,7 @@ def test_settings_in_another_style(tmp_path: Path) -> None:
     assert done.left == {"tool.hatch.build.targets.wheel.packages": "users", "tool.mypy.files": "users"}
     assert settings.read_bytes() == before
     assert "pyproject.toml" not in done.files
-    assert done.ports == (8001, 9001)
+    assert done.ports == (8001, 9001, 9101)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class _Command(click.Command):
 @click.option("--host", default="", metavar="HOST", help="Listen there, instead of where the app says.")
 @click.option("--port", type=int, callback=_port, metavar="PORT", help="The port for HTTP; 0 takes a free one.")
 @click.option("--grpc-port", type=int, callback=_port, metavar="PORT", help="The port for gRPC; 0 takes a free one.")
+@click.option("--admin-port", type=int, callback=_port, metavar="PORT", help="The port for operators; 0 as above.")
 @click.option("--env-file", default="", metavar="FILE",
               help="Set environment variables from KEY=VALUE lines; those that are set win.")  # fmt: skip
 @click.pass_context

@@ -11,11 +11,12 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kratos.app import App, Source, loop_factory, make
+from kratos.app import App, Onlooker, Source, loop_factory, make
 from kratos.log.console import console
 from kratos.tools.cli.envfile import read_env
 from kratos.tools.cli.target import Target, blame
@@ -38,6 +39,7 @@ class Serving:
         host: Where the servers listen, instead of what the app says.
         port: Instead of the HTTP server's.
         grpc_port: Instead of the gRPC server's.
+        admin_port: Instead of the admin server's.
         env_file: A file with environment variables.
         debug: Whether failures come with their traceback.
     """
@@ -49,6 +51,7 @@ class Serving:
     host: str = ""
     port: int | None = None
     grpc_port: int | None = None
+    admin_port: int | None = None
     env_file: str = ""
     debug: bool = False
 
@@ -88,7 +91,7 @@ class Serving:
             Failure: A server to move is not there.
         """
         app = await make(source)
-        place(app.servers, host=self.host, port=self.port, grpc_port=self.grpc_port)
+        place(app.servers, host=self.host, port=self.port, grpc_port=self.grpc_port, admin_port=self.admin_port)
         if not logging.getLogger().handlers:
             console()
         return app
@@ -111,9 +114,11 @@ def serve(serving: Serving) -> None:
         Failure: It cannot; the message has the place.
     """
     source = serving.source()
+    apps: list[App] = []
 
     async def run() -> None:
-        await (await serving.app(source)).serve()
+        apps.append(await serving.app(source))
+        await apps[0].serve()
 
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -121,13 +126,15 @@ def serve(serving: Serving) -> None:
     except Failure:
         raise
     except Exception as failure:
-        raise Failure(serving.blame(failure), hint=_advice(failure)) from failure
+        raise Failure(serving.blame(failure), hint=_advice(failure, apps)) from failure
 
 
-def _advice(failure: Exception) -> str:
+def _advice(failure: Exception, apps: Iterable[App]) -> str:
     """Returns what to type where a port is taken."""
-    is_taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
-    return "kratos run --port 0 --grpc-port 0" if is_taken else ""
+    if not isinstance(failure, OSError) or failure.errno != errno.EADDRINUSE:
+        return ""
+    is_shown = any(isinstance(server, Onlooker) for app in apps for server in app.servers)
+    return "kratos run --port 0 --grpc-port 0" + (" --admin-port 0" if is_shown else "")
 
 
 def _child(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from kratos.app import Onlooker
 from kratos.tools.failure import USAGE, Failure
 from kratos.transport.listen import Address
 
@@ -22,31 +23,43 @@ class _Addressed(Protocol):
     def endpoint(self) -> str: ...
 
 
-def place(servers: Iterable[object], *, host: str = "", port: int | None = None, grpc_port: int | None = None) -> None:
-    """Replaces parts of where the app's servers listen: of its first HTTP and its first gRPC server.
+def place(
+    servers: Iterable[object],
+    *,
+    host: str = "",
+    port: int | None = None,
+    grpc_port: int | None = None,
+    admin_port: int | None = None,
+) -> None:
+    """Replaces parts of where the app's servers listen: of its first HTTP, its first gRPC and its first admin server.
 
-    The host is theirs too: a further server, such as one for the operators, stays where the app put it.
+    The host is that of the first two: further servers stay on theirs, and so does what is for operators.
 
     Args:
         servers: The app's.
         host: For both; as the app says if empty.
         port: For HTTP; as the app says if None.
         grpc_port: For gRPC; as the app says if None.
+        admin_port: For operators; as the app says if None.
 
     Raises:
         Failure: There is no such server, or the host is none.
     """
     placed = list(servers)
-    http, grpc = _first(placed, "http"), _first(placed, "grpc")
+    http, grpc, admin = _first(placed, "http"), _first(placed, "grpc"), _admin(placed)
     if port is not None and http is None:
         raise Failure(f"--port {port}: the app has no HTTP server", code=USAGE)
     if grpc_port is not None and grpc is None:
         raise Failure(f"--grpc-port {grpc_port}: the app has no gRPC server", code=USAGE)
+    if admin_port is not None and admin is None:
+        raise Failure(f"--admin-port {admin_port}: the app has no admin server", code=USAGE)
     if host and http is None and grpc is None:
         raise Failure(f"--host {host}: the app has no server that could listen there", code=USAGE)
     for server, number in ((http, port), (grpc, grpc_port)):
         if server is not None and (host or number is not None):
             _move(server, host, number)
+    if admin is not None and admin_port is not None:
+        _move(admin, "", admin_port)
 
 
 def bound(servers: Iterable[object]) -> dict[str, int]:
@@ -68,8 +81,12 @@ def keep(servers: Iterable[object], ports: Mapping[str, int]) -> None:
 
 
 def _first(servers: Iterable[object], scheme: str) -> _Addressed | None:
-    found = (each for each in servers if isinstance(each, _Addressed) and each.endpoint.startswith(scheme))
-    return next(found, None)
+    placed = (each for each in servers if isinstance(each, _Addressed) and not isinstance(each, Onlooker))
+    return next((each for each in placed if each.endpoint.startswith(scheme)), None)
+
+
+def _admin(servers: Iterable[object]) -> _Addressed | None:
+    return next((each for each in servers if isinstance(each, _Addressed) and isinstance(each, Onlooker)), None)
 
 
 def _keyed(servers: Iterable[object]) -> Iterable[tuple[str, _Addressed]]:

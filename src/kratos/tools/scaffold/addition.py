@@ -39,14 +39,14 @@ class Added:
         names: What it is called; its root is that of the project.
         reference: What ``kratos run`` knows it by.
         files: Its files, and those that changed, as paths below the project's folder.
-        ports: Where it listens: HTTP, then gRPC.
+        ports: Where it listens: HTTP, gRPC, then for operators.
         left: What is to be said in ``pyproject.toml`` and could not be written there: a key, and what it lacks.
     """
 
     names: Names
     reference: str
     files: tuple[str, ...]
-    ports: tuple[int, int]
+    ports: tuple[int, int, int]
     left: Mapping[str, str]
 
 
@@ -61,7 +61,8 @@ def add(project: Project, called: Names) -> Added:
     root = project.root
     _check(project, called)
     present = apps(root, project)
-    ports = (PORTS[0] + len(present), PORTS[1] + len(present))
+    http, grpc, admin = (port + len(present) for port in PORTS)
+    ports = (http, grpc, admin)
     named = Names(root, called.name, called.package)
     filled = variables(named, _LAYOUT, gen=project.out.replace("/", "."), ports=ports)
     template = Template.built_in(_LAYOUT)

@@ -25,7 +25,7 @@ __all__ = ["OLDEST_PYTHON", "PORTS", "Made", "check", "fill", "make", "variables
 OLDEST_PYTHON: Final = "3.11"
 """The oldest Python that projects are made for."""
 
-PORTS: Final = (8000, 9000)
+PORTS: Final = (8000, 9000, 9100)
 """Where the first app of a project listens: HTTP, then gRPC."""
 
 
@@ -44,14 +44,14 @@ class Made:
     files: tuple[str, ...]
 
 
-def variables(names: Names, layout: str, *, gen: str = "", ports: tuple[int, int] = PORTS) -> dict[str, str]:
+def variables(names: Names, layout: str, *, gen: str = "", ports: tuple[int, int, int] = PORTS) -> dict[str, str]:
     """Returns what templates are filled in with.
 
     Args:
         names: What is made.
         layout: What it is made from.
         gen: Where generated code is imported from; the project's own ``gen`` if not given.
-        ports: Where it listens: HTTP, then gRPC.
+        ports: Where it listens: HTTP, gRPC, then for operators.
     """
     return {
         "name": names.name,
@@ -62,6 +62,7 @@ def variables(names: Names, layout: str, *, gen: str = "", ports: tuple[int, int
         "gen": gen or f"{names.package}.gen",
         "http_port": str(ports[0]),
         "grpc_port": str(ports[1]),
+        "admin_port": str(ports[2]),
     }
 
 

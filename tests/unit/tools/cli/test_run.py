@@ -84,6 +84,7 @@ def test_over_the_wire() -> None:
         (["shop/main.py"], "is not module:attribute"),
         (["shop:app", "--port", "1"], "--port 1: the app has no HTTP server"),
         (["shop:app", "--grpc-port", "1"], "--grpc-port 1: the app has no gRPC server"),
+        (["shop:app", "--admin-port", "1"], "--admin-port 1: the app has no admin server"),
         (["shop:app", "--host", "::1"], "--host ::1: the app has no server that could listen there"),
         (["shop:app", "--env-file", "nothing"], "nothing: No such file"),
         (["shop:other"], "shop has no other"),

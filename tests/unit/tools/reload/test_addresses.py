@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kratos.admin import AdminServer
 from kratos.tools.failure import Failure
 from kratos.tools.reload.addresses import bound, keep, place
 from kratos.transport.grpc import GRPCServer
@@ -28,6 +29,15 @@ def test_parts() -> None:
     assert [each.address for each in servers if not isinstance(each, Ticker)] == [
         "[::1]:80", "127.0.0.1:9100", "[::1]:0",
     ]  # fmt: skip
+
+
+def test_admin() -> None:
+    """What is for operators is moved by its own option alone, wherever it stands."""
+    servers = [AdminServer("127.0.0.1:9100"), HTTPServer("127.0.0.1:8000")]
+    place(servers, host="0.0.0.0", port=0)  # noqa: S104 - what it is about
+    assert [each.address for each in servers] == ["127.0.0.1:9100", "0.0.0.0:0"]
+    place(servers, admin_port=9101)
+    assert [each.address for each in servers] == ["127.0.0.1:9101", "0.0.0.0:0"]
 
 
 def test_unix_sockets() -> None:

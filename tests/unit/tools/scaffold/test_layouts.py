@@ -114,7 +114,7 @@ def test_image(made: Path) -> None:
     assert [rest for word, rest in steps if word == "FROM"] == ["python:3.13-slim AS build", "python:3.13-slim"]
     user, group = words["USER"].split(":")
     assert int(user) > 0 < int(group)
-    assert {int(port) for port in words["EXPOSE"].split()} == served(made) == {8000, 9000}
+    assert {int(port) for port in words["EXPOSE"].split()} == served(made) == {8000, 9000, 9100}
     assert json.loads(words["CMD"]) == ["python", "-m", "my_shop"]
     python, dash, script = json.loads(words["HEALTHCHECK"].partition("CMD ")[2])
     assert (python, dash) == ("python", "-c")
@@ -151,8 +151,9 @@ def test_pod(made: Path) -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {"http": 8000, "grpc": 9000}
+    assert ports == {"http": 8000, "grpc": 9000, "admin": 9100}
     assert set(ports.values()) == served(made)
+    assert spec["template"]["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": "9100"}
     for probe, path in {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}.items():
         assert container[probe]["httpGet"] == {"path": path, "port": "http"}
     assert set(container["resources"]) == {"requests", "limits"}
