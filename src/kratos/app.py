@@ -211,7 +211,8 @@ class App:
             hooks: Further hooks, for this time, inside of the app's: what has to happen when all is ready and nothing
                 listens yet.
             shutdown: Other limits for stopping than the app's own, for this time.
-            announce: Takes the banner once all servers accept; it is written to stderr if not given.
+            announce: Takes the banner once all servers accept. If not given, it is written to stderr; where no person
+                reads that and a log is set up, a line of the log has its facts instead.
         """
         own = self.hooks, self._shutdown
         self.hooks, self._shutdown = (*self.hooks, *hooks), shutdown or self._shutdown
@@ -219,7 +220,7 @@ class App:
         try:
             with _Signals(asyncio.get_running_loop(), stop.set):
                 async with self:
-                    (announce or _to_stderr)(self._banner())
+                    (announce or self._announce)(self._banner())
                     await stop.wait()
         finally:
             self.hooks, self._shutdown = own
@@ -314,6 +315,14 @@ class App:
         )
         if failure is not None:
             logger.error("%s stays registered as %s for now: %r", self.info.name, instance.id, failure)
+
+    def _announce(self, banner: str) -> None:
+        is_read = sys.stderr is not None and sys.stderr.isatty()
+        if is_read or not logging.getLogger().handlers:
+            _to_stderr(banner)
+        else:
+            facts = {"version": self.info.version, "instance": self.info.id, "endpoints": list(self.info.endpoints)}
+            logger.info("%s serves", self.info.name, extra=facts)
 
     def _banner(self) -> str:
         title = f"{self.info.name} {self.info.version}".rstrip()

@@ -422,8 +422,8 @@ def current_call() -> Call | None:
     return _current.get()
 
 
-def enter_call(call: Call) -> Token[Call | None]:
-    """Makes ``call`` the current one; for dispatchers."""
+def enter_call(call: Call | None) -> Token[Call | None]:
+    """Makes ``call`` the current one, or none; for dispatchers."""
     return _current.set(call)
 
 

@@ -25,7 +25,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from inspect import isawaitable
 from typing import Any, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast, runtime_checkable
 
-from kratos.call import Call
+from kratos.call import Call, enter_call, leave_call
 from kratos.errors import Error, InternalServer
 from kratos.operation import AnyOperation
 
@@ -246,7 +246,13 @@ def conceal(failure: Exception, call: Call) -> Error:
         return failure
     error_id = os.urandom(8).hex()
     call.fields["error_id"] = error_id
-    logger.error("%s failed, error id %s", call.operation.name, error_id, exc_info=failure)
+    # A failure may come to light outside of the call, such as a reply that cannot be written; its line has the fields
+    # of the call all the same.
+    token = enter_call(call if call.side == "server" else call.parent)
+    try:
+        logger.error("%s failed, error id %s", call.operation.name, error_id, exc_info=failure)
+    finally:
+        leave_call(token)
     return InternalServer("internal error", reason="UNKNOWN", metadata={"error_id": error_id})
 
 

@@ -20,7 +20,8 @@ VOCABULARY = ("errors", "metadata", "live", "version", "lazy", "operation", "cal
 BEFORE_INSTALLATION = ("failure", "codegen.buf", "codegen.protos")
 VENDORS = (
     "protobuf", "google", "grpc", "pygrpc_native", "uvicorn", "httptools", "uvloop", "websockets", "h11", "aiohttp",
-    "yaml", "opentelemetry", "prometheus_client", "protovalidate", "msgpack", "multipart",
+    "yaml", "opentelemetry", "prometheus_client", "protovalidate", "msgpack", "multipart", "structlog",
+    "sentry_sdk",
     "click", "jinja2", "watchfiles", "pytest",
 )  # fmt: skip
 
@@ -35,7 +36,8 @@ HOUSE = (
     "transport.resolve", "transport.channel", "transport.target", "transport.deadline", "transport.pipe",
     "transport.listen", "transport.http.server", "transport.http.edge", "transport.grpc.server",
     "transport.grpc.channel", "admin.server", "workers", "testing.clock", "testing.plugin", "contrib.etcd",
-    "contrib.consul", "contrib.otel", "contrib.protovalidate", "tools.cli.main", "tools.codegen.plugin",
+    "contrib.consul", "contrib.otel", "contrib.protovalidate", "contrib.sentry", "contrib.structlog",
+    "tools.cli.main", "tools.codegen.plugin",
     "tools.lint.rules", "tools.scaffold.render", "tools.reload.watch", "tools.failure",
 )  # fmt: skip
 
@@ -79,7 +81,9 @@ VIOLATIONS = [
     ("metrics.noop", "prometheus_client", "Prometheus stays in its meter"),
     ("middleware.retry", "protovalidate", "protovalidate stays in its driver"),
     ("contrib.protovalidate", "protovalidate", None),
-    ("contrib.protovalidate", "msgpack", "MessagePack stays in its driver"),
+    ("contrib.protovalidate", "msgpack", "MessagePack stays in its drivers"),
+    ("contrib.sentry", "structlog", "structlog stays in its driver"),
+    ("contrib.structlog", "sentry_sdk", "Sentry stays in its driver"),
     ("codec.form", "multipart", "multipart stays in its codec"),
     ("codec.multipart", "multipart", None),
     ("log.fields", "yaml", "YAML stays in the codec and in configuration"),

@@ -18,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("http-beside.md", 3),
         ("http-replies.md", 1),
         ("http-server.md", 1),
+        ("logs.md", 5),
         ("metrics.md", 3),
         ("openapi.md", 2),
         ("tracing.md", 3),

@@ -141,8 +141,11 @@ class Running:
         assert self.process.stderr is not None
         with self.process.stderr:
             for line in self.process.stderr:
+                said = [line.rstrip("\n")]
+                if line.startswith("{") and '"endpoints"' in line:  # the line of the log in place of the banner
+                    said += [*(f"  {url}" for url in json.loads(line)["endpoints"]), "  stop: Ctrl-C"]
                 with self._news:
-                    self.said.append(line.rstrip("\n"))
+                    self.said += said
                     self._news.notify_all()
 
     def count(self, text: str) -> int:

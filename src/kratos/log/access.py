@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from kratos.log.entry import ACCESS, USUAL
 from kratos.log.json import members, quoted
-from kratos.log.sink import Destination, is_terminal, write
-from kratos.log.text import Style, clock, coloured, field, level, paint, plain, utc, visible
+from kratos.log.redact import Redaction
+from kratos.log.sheet import Format, sheet
+from kratos.log.sink import Destination
+from kratos.log.text import Style, clock, field, level, paint, plain, utc, visible
 
 __all__ = ["Format", "Line", "Writer", "as_console", "as_json", "as_record", "to_logging", "to_stream"]
 
-Format: TypeAlias = Literal["auto", "json", "console"]
-"""How lines look; ``auto`` is ``console`` on a terminal and ``json`` elsewhere."""
-
-logger = logging.getLogger("kratos.access")
+logger = logging.getLogger(ACCESS)
 
 
 class Line(NamedTuple):
@@ -36,6 +36,7 @@ class Line(NamedTuple):
         error: What happened, for a person to read.
         requests: How many messages a stream had in this direction; None for a unary call.
         replies: As many in the other direction.
+        args: The request as JSON, where that is asked for: masked already.
     """
 
     at: float
@@ -50,6 +51,7 @@ class Line(NamedTuple):
     error: str = ""
     requests: int | None = None
     replies: int | None = None
+    args: str = ""
 
     @property
     def level(self) -> int:
@@ -68,7 +70,7 @@ Writer: TypeAlias = Callable[[Sequence[Line], int], None]
 _TAKEN = frozenset(
     {
         "ts", "level", "msg", "kind", "component", "operation", "code", "reason", "latency", "peer", "requests",
-        "replies", "error",
+        "replies", "error", "args",
     }
 )  # fmt: skip
 
@@ -79,11 +81,13 @@ _SLOW_SECONDS = 1.0
 
 def as_json(line: Line) -> str:
     """Returns the line as a JSON object."""
-    at, side, component, operation, code, reason, latency, peer, fields, error, requests, replies = line
+    at, side, component, operation, code, reason, latency, peer, fields, error, requests, replies, args = line
     known = _known(side, component, operation, code)  # saves a microsecond of three
     counts = "" if requests is None else f',"requests":{requests},"replies":{replies}'
     more = members(dict(fields), _TAKEN) if fields else ""
     failure = f',"error":{quoted(error)}' if error else ""
+    if args:
+        counts += f',"args":{args}'
     return (
         f'{{"ts":"{utc(at)}",{known},"reason":{quoted(reason)},"latency":{latency:.6f}'
         f',"peer":{quoted(peer)}{counts}{more}{failure}}}'
@@ -113,38 +117,42 @@ def as_record(line: Line) -> logging.LogRecord:
     record.msecs = line.at % 1 * 1000
     own = line._asdict()
     own["kind"] = own.pop("side")
+    own["request"] = _request(line)  # a record has arguments of its own
     for name, fact in {**own.pop("fields"), **own}.items():
         if name not in vars(record) and fact is not None:  # a record's own attributes cannot be had
             setattr(record, name, fact)
     return record
 
 
-def to_stream(to: Destination = None, format: Format = "auto") -> Writer:
-    """Returns what writes lines to a stream or a file."""
+def to_stream(to: Destination = None, format: Format = "auto", rules: Redaction = USUAL) -> Writer:
+    """Returns what writes lines to a stream or a file, with what the rules say masked."""
+    written = sheet(to, format, as_json, as_console, "access lines")
+    return lambda lines, lost: written([_masked(line, rules) for line in lines], lost)
+
+
+def to_logging(rules: Redaction = USUAL) -> Writer:
+    """Returns what hands lines to the logger ``kratos.access``; the time of a record is the end of its call."""
 
     def written(lines: Sequence[Line], lost: int) -> None:
-        console = format == "console" or (format == "auto" and is_terminal(to))
-        colours = console and coloured(to)
-        texts: list[str] = []
         for line in lines:
-            try:
-                texts.append(as_console(line, colours=colours) if console else as_json(line))
-            except Exception:  # A line that cannot be written must not take others with it.
-                lost += 1
+            if logger.isEnabledFor(line.level):
+                logger.handle(as_record(_masked(line, rules)))
         if lost:
-            texts.append(_lost(lost, console=console))
-        write(to, "\n".join(texts) + "\n")
+            logger.error("%d access lines lost", lost)
 
     return written
 
 
-def to_logging(lines: Sequence[Line], lost: int) -> None:
-    """Hands lines to the logger ``kratos.access``; the time of a record is the end of its call."""
-    for line in lines:
-        if logger.isEnabledFor(line.level):
-            logger.handle(as_record(line))
-    if lost:
-        logger.error("%d access lines lost", lost)
+def _request(line: Line) -> Any:
+    return json.loads(line.args) if line.args else None
+
+
+def _masked(line: Line, rules: Redaction) -> Line:
+    """Returns the line as it may be read; most have nothing to mask."""
+    if not line.fields and not line.error:
+        return line
+    # A handler may still write to the fields of a call that it has outlived.
+    return line._replace(fields=rules.pairs(dict(line.fields)), error=rules.text(line.error) if line.error else "")
 
 
 def _text(line: Line, brush: Callable[[str, Style], str] = plain) -> str:
@@ -159,15 +167,11 @@ def _text(line: Line, brush: Callable[[str, Style], str] = plain) -> str:
         (line.peer, "dim"),
     ]
     facts = dict(line.fields)
+    if line.args:
+        facts["args"] = _request(line)
     if line.requests is not None:
         facts |= {"requests": line.requests, "replies": line.replies}
     if line.error:
         facts["error"] = line.error
     texts = [brush(visible(text), style) for text, style in parts if text]
     return " ".join([*texts, *(field(name, fact, brush) for name, fact in facts.items())])
-
-
-def _lost(count: int, *, console: bool) -> str:
-    if console:
-        return f"{count} access lines lost"
-    return f'{{"ts":"{utc(time.time())}","level":"ERROR","msg":"access lines lost","lost":{count}}}'

@@ -28,10 +28,12 @@ def value(thing: Any) -> str:
 
 
 def members(fields: Mapping[str, Any], taken: Collection[str] = ()) -> str:
-    """Returns the members of an object, each behind a comma; a name that is ``taken`` becomes ``fields.name``."""
-    return "".join(
-        f",{quoted(f'fields.{name}' if name in taken else str(name))}:{value(thing)}" for name, thing in fields.items()
-    )
+    """Returns the members of an object, each behind a comma; a name that is ``taken`` becomes ``fields.name``.
+
+    Each name is there once, whatever it was made of; the last one counts.
+    """
+    named = {f"fields.{name}" if name in taken else str(name): thing for name, thing in fields.items()}
+    return "".join(f",{quoted(name)}:{value(thing)}" for name, thing in named.items())
 
 
 def shown(thing: object) -> str:

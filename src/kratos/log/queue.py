@@ -8,8 +8,10 @@ and a queue listener of ``logging`` cost it, whose thread wakes up for every lin
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -42,20 +44,31 @@ class Queue(Generic[T]):
         self._items: deque[T] = deque()
         self._running = False
         self._stopping = threading.Event()
+        self._dropped = 0
         self._reset()
+
+    @property
+    def dropped(self) -> int:
+        """How many items were lost since the queue was made: there was no room, or writing them failed."""
+        return self._dropped
 
     def put(self, item: T) -> None:
         """Appends an item; never waits and never raises."""
         if len(self._items) >= self._limit:
-            with self._counting:
-                self._lost += 1
+            self.lose()
             return
         self._items.append(item)
         if not self._running:
             self._start()
 
+    def lose(self) -> None:
+        """Counts an item that could not be made, as lost."""
+        with self._counting:
+            self._lost += 1
+            self._dropped += 1
+
     def flush(self, timeout: float | None = None) -> bool:
-        """Hands over, in this thread, what waits.
+        """Hands over, in this thread, what waits, and so waits itself for whoever takes it.
 
         Args:
             timeout: Seconds to wait while another thread is writing; None is for ever.
@@ -71,10 +84,27 @@ class Queue(Generic[T]):
             self._writing.release()
         return True
 
-    def close(self) -> None:
-        """Flushes and lets the thread end. A later ``put`` starts another one."""
+    def close(self, timeout: float = EXIT_SECONDS) -> bool:
+        """Hands over what waits and lets the thread end. A later ``put`` starts another one.
+
+        Args:
+            timeout: Seconds that this may take; whoever takes the items may have stopped to. At the end of the process
+                all queues together have two.
+
+        Returns:
+            False if it was not done in time; what is left waits on.
+        """
         self._stopping.set()
-        self.flush()
+        if not self._items and not self._lost and not self._writing.locked():
+            return True
+        # Not in this thread: a write into a pipe that nobody reads cannot be given up.
+        flushing = threading.Thread(target=self.flush, name="kratos log", daemon=True)
+        try:
+            flushing.start()
+        except RuntimeError:  # The process is ending or has no thread to give.
+            return self.flush(timeout)
+        flushing.join(min(timeout, _exit.left()))
+        return not flushing.is_alive()
 
     def _reset(self) -> None:
         self._writing = threading.Lock()
@@ -122,6 +152,7 @@ class Queue(Generic[T]):
             # There is nobody to tell: the place for complaints is what has just failed. The next batch reports it.
             with self._counting:
                 self._lost += lost + len(batch)
+                self._dropped += len(batch)
 
     def forget(self) -> None:
         """Makes this queue usable in a forked child, where its thread is gone and its items belong to the parent."""
@@ -134,9 +165,26 @@ class Queue(Generic[T]):
 _busy: set[Queue[Any]] = set()
 
 
+class _Exit:
+    """How long the process may still take to end, once it has begun to."""
+
+    def __init__(self) -> None:
+        self._end = math.inf
+
+    def begin(self) -> None:
+        self._end = time.monotonic() + EXIT_SECONDS
+
+    def left(self) -> float:
+        return threading.TIMEOUT_MAX if self._end == math.inf else max(0.0, self._end - time.monotonic())
+
+
+_exit = _Exit()
+
+
 def _flush_all() -> None:
+    _exit.begin()
     for queue in list(_busy):
-        queue.flush(EXIT_SECONDS)
+        queue.close()
 
 
 def _forget_all() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
-from typing import Protocol, TypeAlias
+import threading
+from typing import Protocol, TextIO, TypeAlias, cast
 
 __all__ = ["Destination", "Stream", "is_terminal", "write"]
 
@@ -41,8 +43,51 @@ def write(to: Destination, text: str) -> None:
     if stream is None:  # a program without a console
         return
     encoding: str = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    data = text.encode(encoding, "backslashreplace")
+    number = _descriptor(stream)
+    if number is None:
+        stream.write(data.decode(encoding))
+        stream.flush()
+    else:
+        stream.flush()  # what others have printed comes first
+        with _turn:
+            _write(number, data)
+
+
+# Lines of several logs share a stream, and a long write into a pipe is not one piece.
+_turn = threading.Lock()
+
+
+def _descriptor(stream: Stream) -> int | None:
+    """Returns the descriptor of a standard stream of the process, None for any other.
+
+    A thread that waits inside of Python's own buffer when the process ends takes the whole process down with it.
+    """
+    if os.name == "nt" or stream not in (sys.__stderr__, sys.__stdout__):
+        return None
+    try:
+        return cast("TextIO", stream).fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _write(number: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(number, rest) :]
+        except BlockingIOError:  # whoever shares the terminal has made it so
+            select.select([], [number], [])
+
+
+def _forget() -> None:
+    """Lets a forked child write, whoever was writing in its parent."""
+    global _turn  # noqa: PLW0603 - a lock cannot be taken from a thread that is not there
+    _turn = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def is_terminal(to: Destination) -> bool:

@@ -15,34 +15,49 @@ from kratos.call import Call
 from kratos.errors import Error
 from kratos.handler import Handler, Messages, Middleware, outcome, unwrapped
 from kratos.log.access import Format, Line, to_logging, to_stream
+from kratos.log.entry import USUAL
+from kratos.log.json import quoted, value
 from kratos.log.queue import Queue
+from kratos.log.redact import Redaction
 from kratos.log.sink import Destination
 from kratos.operation import AnyOperation
 
 __all__ = ["AccessLog", "access_log"]
 
 _LONGEST_ERROR = 2000
+_LONGEST_ARGS = 4096
 
 
 def access_log(
-    *, to: Destination = None, format: Format = "auto", records: bool = False, limit: int = 10_000
+    *,
+    to: Destination = None,
+    format: Format = "auto",
+    records: bool = False,
+    args: bool = False,
+    redact: Redaction | None = None,
+    limit: int = 10_000,
 ) -> AccessLog:
     """Writes one line per call: kind, component, operation, code, reason, latency in seconds, peer, the call's fields.
 
     The level is ERROR for codes from 500 on and INFO for all others; a call whose caller left has code 499. A stream
-    has one line as well, at its end, with the number of its messages. Requests are never written.
+    has one line as well, at its end, with the number of its messages. Requests are not written unless ``args`` says so.
 
     Args:
         to: A stream, or the path of a file to append to; ``sys.stderr`` if not given.
         format: ``json``, ``console``, or ``auto``: ``console`` on a terminal and ``json`` elsewhere.
         records: Hand the lines to ``logging`` (the logger is ``kratos.access``) instead of writing them. This costs
             more, though not in the event loop.
+        args: Write the request too, as JSON, masked, and cut after some 4,000 letters; as it is before the handler has
+            it, and not for streamed requests. This costs what looking at each field costs, in the event loop.
+        redact: What is masked in fields, errors and requests; the usual keys and patterns if not given.
         limit: How many lines may wait to be written; further ones are lost, and their number is written.
 
     Example:
         ``App(name="shop", middleware=[recovery(), access_log(to="access.log")])``
     """
-    return AccessLog(Queue(to_logging if records else to_stream(to, format), limit=limit))
+    rules = redact or USUAL
+    queue = Queue(to_logging(rules) if records else to_stream(to, format, rules), limit=limit)
+    return AccessLog(queue, rules if args else None)
 
 
 class AccessLog:
@@ -50,13 +65,22 @@ class AccessLog:
 
     Args:
         queue: Takes the lines.
+        rules: How requests are masked; None leaves them out.
     """
 
-    def __init__(self, queue: Queue[Line]) -> None:
+    def __init__(self, queue: Queue[Line], rules: Redaction | None = None) -> None:
         self._queue = queue
+        self._rules = rules
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost since the start: there was no room, or writing them failed."""
+        return self._queue.dropped
 
     def bind(self, operation: AnyOperation) -> Middleware:
         """Returns the middleware of one operation; only streams pay for counting messages."""
+        if self._rules is not None and not operation.client_streams:
+            return self._told
         return self._stream if operation.streams else self._unary
 
     def __call__(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
@@ -68,30 +92,38 @@ class AccessLog:
         self._queue.flush()
 
     async def aclose(self) -> None:
-        """Writes what waits and ends the thread; another call starts it again."""
+        """Writes what waits, within two seconds, and ends the thread; another call starts it again."""
         await asyncio.to_thread(self._queue.close)
 
-    async def _unary(self, request: Any, call: Call, next: Handler) -> Any:
+    async def _unary(self, request: Any, call: Call, next: Handler, args: str = "") -> Any:
         start = time.perf_counter()
         try:
             reply = await next(request, call)
         except BaseException as failure:
-            self._queue.put(_line(call, start, *_outcome(failure, call)))
+            line = _line(call, start, *_outcome(failure, call))
+            self._queue.put(line._replace(args=args) if args else line)
             raise
-        self._queue.put(_line(call, start, call.reply.status or 200))
+        line = _line(call, start, call.reply.status or 200)
+        self._queue.put(line._replace(args=args) if args else line)
         return reply
 
-    async def _stream(self, request: Any, call: Call, next: Handler) -> Any:
+    def _told(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
+        """Has the request in the line."""
+        args = _args(request, self._rules) if self._rules is not None and call.rejected is None else ""
+        return (self._stream if call.operation.streams else self._unary)(request, call, next, args)
+
+    async def _stream(self, request: Any, call: Call, next: Handler, args: str = "") -> Any:
         start = time.perf_counter()
         count = _Count(call, request)
         try:
             reply = await next(count.request, call)
         except BaseException as failure:
             line = _line(call, start, *_outcome(failure, call))
-            self._queue.put(line._replace(requests=count.requests, replies=count.replies))
+            self._queue.put(line._replace(requests=count.requests, replies=count.replies, args=args))
             raise
         line = _line(call, start, call.reply.status or 200)
-        self._queue.put(line._replace(requests=count.requests, replies=count.replies + (reply is not None)))
+        replies = count.replies + (reply is not None)
+        self._queue.put(line._replace(requests=count.requests, replies=replies, args=args))
         return reply
 
 
@@ -122,6 +154,11 @@ def _line(call: Call, start: float, code: int, reason: str = "", error: str = ""
     return Line(
         time.time(), call.side, call.kind, operation, code, reason, latency, call.peer.address, call.fields, error
     )
+
+
+def _args(request: Any, rules: Redaction) -> str:
+    text = value(rules.value(request))
+    return text if len(text) <= _LONGEST_ARGS else quoted(f"{text[:_LONGEST_ARGS]}… ({len(text)} letters)")
 
 
 def _outcome(failure: BaseException, call: Call) -> tuple[int, str, str]:

@@ -232,8 +232,9 @@ class _Threads:
         """
         free = self._free
         await free.acquire()
+        context = copy_context()
         try:
-            work = self._executor().submit(copy_context().run, _run, method, request, call)
+            work = self._executor().submit(context.run, _run, method, request, call)
         except BaseException:
             free.release()
             raise
@@ -242,7 +243,7 @@ class _Threads:
 
         def done(work: Future[Any]) -> None:
             if answer.cancelled() and not work.cancelled():
-                _report(work.exception(), call)
+                context.run(_report, work.exception(), call)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
                 loop.call_soon_threadsafe(free.release)
 

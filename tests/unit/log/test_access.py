@@ -22,7 +22,7 @@ texts = st.text()
 lines = st.builds(
     Line, st.floats(0, 4e9), st.sampled_from(["server", "client"]), texts, texts, st.integers(0, 10**6), texts,
     st.floats(0, 1e6), texts, st.dictionaries(texts, st.one_of(texts, st.integers(), st.floats(), st.none())), texts,
-    requests=st.none() | st.integers(0), replies=st.integers(0),
+    requests=st.none() | st.integers(0), replies=st.integers(0), args=st.sampled_from(["", '{"a":1}']),
 )  # fmt: skip
 
 
@@ -92,8 +92,8 @@ def test_record() -> None:
 def test_to_logging(caplog: pytest.LogCaptureFixture) -> None:
     """Lines follow the logger's level; a loss is told."""
     with caplog.at_level(logging.ERROR, "kratos.access"):
-        to_logging([OK, BAD], 0)
-        to_logging([], 3)
+        to_logging()([OK, BAD], 0)
+        to_logging()([], 3)
     assert [record.levelno for record in caplog.records] == [40, 40]
     assert caplog.records[1].getMessage() == "3 access lines lost"
 

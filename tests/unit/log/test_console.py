@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kratos.log.access import Line, as_console, as_record
-from kratos.log.console import as_json, as_text, console
+from kratos.log.console import as_json as json_of
+from kratos.log.console import as_text as text_of
+from kratos.log.entry import entry_of
+from kratos.log.install import Log, setup
 
 AT = 1700000000.25
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -45,6 +48,14 @@ def record(message: str, *args: object, level: int = logging.INFO, name: str = "
     return logging.makeLogRecord({**facts, "created": AT, **extra})
 
 
+def as_json(record: logging.LogRecord) -> str:
+    return json_of(entry_of(record))
+
+
+def as_text(record: logging.LogRecord, *, colours: bool = False) -> str:
+    return text_of(entry_of(record), colours=colours)
+
+
 def failed() -> Any:
     """Returns what a record says of an exception."""
     try:
@@ -54,12 +65,12 @@ def failed() -> Any:
 
 
 @pytest.fixture
-def undone() -> Iterator[list[Callable[[], None]]]:
-    """Collects what undoes a change of the root logger, and undoes it."""
-    undo: list[Callable[[], None]] = []
-    yield undo
-    for each in reversed(undo):
-        each()
+def undone() -> Iterator[list[Log]]:
+    """Collects what was set up, and undoes it."""
+    logs: list[Log] = []
+    yield logs
+    for each in reversed(logs):
+        each.close()
 
 
 @pytest.fixture(autouse=True)
@@ -155,16 +166,15 @@ def test_access_records_are_not_told_twice() -> None:
     ("stream", "variable", "begins"),
     [(Tty, "", "\x1b[2m"), (Tty, "NO_COLOR", "22:"), (Tty, "TERM", "22:"), (io.StringIO, "", "{")],
 )
-def test_form(
-    undone: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch, stream: Any, variable: str, begins: str
-) -> None:
+def test_form(undone: list[Log], monkeypatch: pytest.MonkeyPatch, stream: Any, variable: str, begins: str) -> None:
     """A terminal gets colours, unless they are unwanted; everything else gets JSON."""
     if variable:
         monkeypatch.setenv(variable, "dumb")
     monkeypatch.setattr(time, "time", lambda: AT)
     written = stream()
-    undone.append(console(stream=written))
+    undone.append(setup(to=written))
     logging.getLogger("shop").handle(record("hello"))
+    undone[0].flush()
     assert written.getvalue().startswith(begins)
 
 
@@ -181,36 +191,34 @@ def test_older_windows_consoles_have_no_colours(monkeypatch: pytest.MonkeyPatch)
         assert text.coloured(Tty())
 
 
-def test_console(undone: list[Callable[[], None]]) -> None:
+def test_setup(undone: list[Log]) -> None:
     """Called again it replaces itself; undone, all is as it was, warnings included."""
     root = logging.getLogger()
     before = (list(root.handlers), root.level, warnings.showwarning)
     first, second = io.StringIO(), io.StringIO()
-    undone.append(console("debug", first))
+    undone.append(setup(level="debug", to=first))
     logging.getLogger("shop").debug("one")
-    undone.append(console("WARNING", second))
+    undone.append(setup(level="WARNING", to=second))
     logging.getLogger("shop").info("two")
     logging.getLogger("shop").warning("three")
+    assert all(log.flush() for log in undone)
     assert [json.loads(line)["msg"] for line in first.getvalue().splitlines()] == ["one"]
     assert [json.loads(line)["msg"] for line in second.getvalue().splitlines()] == ["three"]
-    undone[0]()  # the second call stands
+    undone[0].close()  # the second call stands
     assert root.level == logging.WARNING
-    undone[1]()
-    logging.getLogger("shop").debug("four")
-    assert json.loads(first.getvalue().splitlines()[-1])["msg"] == "four"
-    undone[0]()
-    undone[0]()
+    undone[1].close()
+    undone[1].close()
     assert (list(root.handlers), root.level, warnings.showwarning) == before
 
 
-def test_warnings_are_logged(undone: list[Callable[[], None]]) -> None:
+def test_warnings_are_logged(undone: list[Log]) -> None:
     """A warning is a record of the logger ``py.warnings``."""
     stream = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        undone.append(console(stream=stream))
+        undone.append(setup(to=stream))
         warnings.warn("old", DeprecationWarning, stacklevel=1)
-        undone.pop()()
+        undone.pop().close()
     found = json.loads(stream.getvalue())
     assert (found["level"], found["logger"]) == ("WARNING", "py.warnings")
     assert "DeprecationWarning: old" in found["msg"]
@@ -220,14 +228,16 @@ def test_wrong_level() -> None:
     """A level that is none is told, and nothing is changed."""
     root = logging.getLogger()
     before = list(root.handlers)
-    with pytest.raises(ValueError, match="LOUD"):
-        console("loud")
+    with pytest.raises(ValueError, match="loud"):
+        setup(level="loud")
     assert root.handlers == before
 
 
-def test_a_stream_that_is_gone(undone: list[Callable[[], None]]) -> None:
+def test_a_stream_that_is_gone(undone: list[Log]) -> None:
     """Nobody is told that nobody can be told."""
     stream = io.StringIO()
-    undone.append(console(stream=stream))
+    undone.append(setup(to=stream))
     stream.close()
     logging.getLogger("shop").warning("hello")
+    undone[0].flush()
+    assert undone[0].dropped == 1

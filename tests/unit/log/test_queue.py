@@ -171,14 +171,51 @@ def test_a_fork_leaves_the_parents_items(still: None) -> None:
     assert paper.items == [2]
 
 
-def test_what_the_end_of_the_process_does(still: None) -> None:
+def test_what_the_end_of_the_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queues with a thread at work are flushed."""
+    monkeypatch.setattr(room, "DRAIN_SECONDS", 60)
+    monkeypatch.setattr(room, "_exit", room._Exit())
     paper = Paper()
     queue = Queue(paper)
     queue.put(1)
     room._flush_all()
     assert paper.items == [1]
+    assert 0 <= room._exit.left() <= room.EXIT_SECONDS
     queue.forget()
+
+
+def test_what_was_lost_is_counted_for_ever(still: None) -> None:
+    """The number of what was lost since the start only grows."""
+    queue = Queue(Paper(OSError("full")), limit=2)
+    for number in range(5):
+        queue.put(number)
+    queue.lose()
+    assert queue.dropped == 4
+    queue.flush()
+    assert queue.dropped == 6
+    queue.flush()
+    assert queue.dropped == 6
+
+
+def test_a_reader_who_does_not_read_keeps_nobody() -> None:
+    """Closing gives up in time, and what waits is not lost."""
+    held, reading = threading.Event(), threading.Event()
+    taken: list[int] = []
+
+    def write(items: Sequence[int], lost: int) -> None:
+        reading.set()
+        held.wait()
+        taken.extend(items)
+
+    queue = Queue(write)
+    queue.put(1)
+    assert reading.wait(30)
+    queue.put(2)
+    assert not queue.close(0.01)
+    held.set()
+    assert queue.close(30)
+    assert taken == [1, 2]
+    assert queue.close(0)
 
 
 EXIT = """

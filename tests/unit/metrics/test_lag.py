@@ -1,8 +1,12 @@
-"""Loop lag, and meters that keep nothing."""
+"""Loop lag, meters that keep nothing, and meters that fail."""
 
 from __future__ import annotations
 
+import pytest
+
+from kratos.errors import NotFound
 from kratos.metrics import Meter, NoopMeter, PrometheusMeter
+from kratos.metrics.calls import Refusals
 from kratos.metrics.lag import EVERY_SECONDS, LoopLag
 from kratos.testing import FakeClock
 
@@ -42,3 +46,11 @@ def test_nothing() -> None:
     meter.gauge("x").add()
     meter.histogram("x").observe(1, {})
     meter.observed("x", "", lambda: 1 / 0)()
+
+
+def test_a_refusal_that_cannot_be_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """A meter that fails keeps no client from its answer; the log says so."""
+    meter = PrometheusMeter()
+    meter.gauge("server_requests_code_total")
+    Refusals(meter, "http").count(NotFound("x"))
+    assert caplog.messages == ["a refusal could not be counted"]

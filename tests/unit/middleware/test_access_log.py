@@ -21,6 +21,7 @@ from kratos.call import Call, Peer
 from kratos.codec.proto import ProtoCodec
 from kratos.errors import BadRequest, Error, GatewayTimeout, InternalServer
 from kratos.handler import Handler
+from kratos.log import Redaction
 from kratos.metadata import Metadata
 from kratos.middleware import access_log, recovery
 from kratos.middleware.access_log import AccessLog
@@ -295,3 +296,57 @@ async def test_a_full_queue_never_slows_a_call() -> None:
 def test_what_it_returns() -> None:
     """The end of its life is for whoever made it."""
     assert isinstance(access_log(), AccessLog)
+
+
+async def test_requests_in_the_line(rig: Rig) -> None:
+    """Where that is asked for, the request is in the line as it came, masked; streamed ones never are."""
+    stream = io.StringIO()
+    log = access_log(to=stream, args=True, redact=Redaction("text"))
+    async with serve(Kinds(), middleware=[log]) as conn:
+        api = KindsClient(conn)
+        await api.echo(Ping(text="a", count=2))
+        async with api.watch(Ping(count=1)) as replies:
+            _ = [reply async for reply in replies]
+        async with api.collect() as sending:
+            await sending.send(Ping(text="a"))
+            await sending.reply()
+    await log.aclose()
+    unary, watched, collected = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert unary["args"] == {"text": "***", "count": 2}
+    assert (watched["args"], watched["replies"]) == ({"count": 1}, 1)
+    assert ("args" in collected, collected["requests"]) == (False, 1)
+
+
+async def test_requests_are_cut() -> None:
+    """A request of any size makes a line of some thousand letters; one that could not be read is none."""
+
+    async def fine(request: Any, call: Call) -> Any:
+        return Pong()
+
+    for rejected, told in ((None, True), (BadRequest("no"), False)):
+        stream = io.StringIO()
+        log = access_log(to=stream, args=True)
+        await log([{"name": "x" * 3000}] * 3, call_of(rejected=rejected), fine)
+        log.flush()
+        line = json.loads(stream.getvalue())
+        assert ("args" in line) is told
+        assert len(stream.getvalue()) < 6000
+    assert line["code"] == 200
+
+
+async def test_fields_and_errors_are_masked() -> None:
+    """Neither what middleware wrote nor the text of a failure tells a secret."""
+    line = await logged(failing(ValueError("token=s3cret")), call_of(fields={"token": "s3cret", "n": 1}))
+    assert (line["error"], line["token"], line["n"]) == ("ValueError: token=***", "***", 1)
+
+
+async def test_what_was_lost_is_counted() -> None:
+    """The number only grows."""
+
+    async def fine(request: Any, call: Call) -> Any:
+        return Pong()
+
+    log = access_log(to=io.StringIO(), limit=0)
+    for _ in range(3):
+        await log(None, call_of(), fine)
+    assert log.dropped == 3

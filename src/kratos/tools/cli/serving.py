@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kratos.app import App, Onlooker, Source, loop_factory, make
-from kratos.log.console import console
+from kratos.log.install import setup
 from kratos.tools.cli.envfile import read_env
 from kratos.tools.cli.target import Target, blame
 from kratos.tools.failure import Failure
@@ -93,7 +93,7 @@ class Serving:
         app = await make(source)
         place(app.servers, host=self.host, port=self.port, grpc_port=self.grpc_port, admin_port=self.admin_port)
         if not logging.getLogger().handlers:
-            console()
+            setup()
         return app
 
     def blame(self, failure: BaseException) -> str:

@@ -68,7 +68,7 @@ async def test_off_by_default(serve: Any) -> None:
 
 async def test_every_kind_both_ways(compressing: Served) -> None:
     """Client and server that both compress understand each other, in every kind of call."""
-    async with GRPCClient(compressing.address, compress_over=100) as client:
+    async with GRPCClient(compressing.address, compress_over=100, timeout=30) as client:
         api = KindsClient(client)
         for text in (SMALL, LARGE):
             assert (await api.echo(Ping(text=text))).text == text
@@ -103,7 +103,7 @@ async def test_what_grows_beyond_the_limit(compressing: Served) -> None:
 
 async def test_what_our_client_compresses() -> None:
     """Large requests, and streamed ones of any size."""
-    async with recorded() as (address, events), GRPCClient(address, compress_over=100) as client:
+    async with recorded() as (address, events), GRPCClient(address, compress_over=100, timeout=30) as client:
         api = KindsClient(client)
         for text in (SMALL, LARGE):
             with pytest.raises(ServiceUnavailable):

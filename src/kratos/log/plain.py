@@ -1,0 +1,224 @@
+"""Values of any kind as what JSON has a form for, for people to read: masked, bounded, whatever is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from itertools import islice
+from math import isfinite
+from typing import Any, Final, TypeGuard, cast
+
+from kratos.codec.jsonvalues import JsonValues
+from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is_message, option, shape
+from kratos.log.json import shown
+from kratos.masking import MASK
+
+__all__ = ["Plain"]
+
+_SENSITIVE = "kratos.options.v1.sensitive"
+_DEEPEST = 12
+_ATOMS: Final = frozenset({bool, int, type(None)})
+_REST = "…"
+_JSON: Final = JsonValues()
+
+
+class Plain:
+    """Turns values into plain ones.
+
+    Args:
+        text: What becomes of a text.
+        secret: ``(key, path)``: whether the value of a key is masked.
+        longest: Letters of a text; more is cut off.
+        most: Elements of a value, all of its levels together.
+    """
+
+    __slots__ = ("longest", "most", "secret", "text")
+
+    def __init__(
+        self, text: Callable[[str], str], secret: Callable[[str, Sequence[str]], bool], *, longest: int, most: int
+    ) -> None:
+        self.text = text
+        self.secret = secret
+        self.longest = longest
+        self.most = most
+
+    def value(self, thing: Any) -> Any:
+        """Returns a value as a plain one."""
+        if type(thing) in _ATOMS:
+            return thing
+        if type(thing) is str and len(thing) <= self.longest:
+            return self.text(thing)
+        return _Walk(self).plain(thing, ())
+
+    def pairs(self, facts: Mapping[Any, Any]) -> dict[str, Any]:
+        """Returns a mapping as a plain one."""
+        return {
+            name: MASK if self.secret(name, ()) else self.value(thing)
+            for name, thing in ((key if isinstance(key, str) else shown(key), each) for key, each in facts.items())
+        }
+
+    def argument(self, thing: Any) -> Any:
+        """Returns an argument whose text has no secrets."""
+        if type(thing) in _ATOMS or isinstance(thing, str | bytes | float):
+            return thing
+        if is_message(thing) or _is_record(thing):
+            found = self.value(thing)
+            if isinstance(found, dict):
+                members = (f"{key}={each!r}" for key, each in cast("dict[str, Any]", found).items())
+                return _Shown(f"{type(thing).__name__}({', '.join(members)})")
+            return _Shown(shown(found))
+        if isinstance(thing, Mapping):
+            return self.value(thing)
+        if isinstance(thing, list | tuple | set | frozenset) or _hook(cast("object", thing)) or _is_foreign(thing):
+            return _Shown(shown(self.value(thing)))
+        return thing
+
+
+class _Shown:
+    """A text that is the same by ``%s`` and ``%r``."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class _Walk:
+    """One value, on the way through it."""
+
+    __slots__ = ("_left", "_rules")
+
+    def __init__(self, rules: Plain) -> None:
+        self._rules = rules
+        self._left = rules.most
+
+    def plain(self, thing: Any, path: tuple[str, ...]) -> Any:
+        if type(thing) in _ATOMS:
+            return thing
+        if len(path) > _DEEPEST:
+            return _REST
+        try:
+            if is_message(thing):
+                return self._message(thing, path)
+            return self._simple(thing) if isinstance(thing, str | int | float | bytes) else self._inside(thing, path)
+        except Exception:  # A thing that fails when it is looked at; it may be one that hides something.
+            return f"<{type(thing).__name__} that cannot be shown>"
+
+    def _simple(self, thing: str | float | bytes) -> Any:
+        """Returns texts, numbers and bytes, and what is derived from them."""
+        if isinstance(thing, str):
+            text = str.__str__(thing)
+            longest = self._rules.longest
+            cut = text if len(text) <= longest else f"{text[:longest]}{_REST} ({len(text)} letters)"
+            return self._rules.text(cut)
+        if isinstance(thing, bytes):
+            return _size(thing)
+        if isinstance(thing, int):
+            return int(thing)
+        return float(thing) if isfinite(thing) else str(float(thing))
+
+    def _inside(self, thing: Any, path: tuple[str, ...]) -> Any:
+        found: Any
+        hook = _hook(thing)
+        if hook is not None:
+            found = self.plain(hook(thing), (*path, ""))
+        elif _is_record(thing):
+            members = ((each.name, getattr(thing, each.name, None), not each.repr) for each in fields(thing))
+            found = self._members(members, path)
+        elif _is_mapping(thing):
+            named = ((key if isinstance(key, str) else shown(key), each, False) for key, each in thing.items())
+            found = self._members(named, path)
+        elif hasattr(thing, "_asdict"):
+            found = self._inside(thing._asdict(), path)
+        elif isinstance(thing, list | tuple | set | frozenset):
+            found = self._elements(cast("Iterable[Any]", thing), path)
+        elif isinstance(thing, bytearray | memoryview):
+            found = _size(cast("bytearray", thing))
+        elif _is_foreign(thing):
+            found = f"<{type(thing).__name__}>"
+        else:
+            found = thing.name if isinstance(thing, Enum) else self._simple(shown(thing))
+        return found
+
+    def _members(self, members: Iterable[tuple[str, Any, bool]], path: tuple[str, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, thing, hidden in members:
+            self._left -= 1
+            if self._left < 0:
+                found[_REST] = "more is left out"
+                break
+            is_secret = hidden or self._rules.secret(key, path)
+            found[key] = MASK if is_secret else self.plain(thing, (*path, key))
+        return found
+
+    def _elements(self, things: Iterable[Any], path: tuple[str, ...]) -> list[Any]:
+        found: list[Any] = []
+        for thing in islice(things, max(self._left, 0)):
+            self._left -= 1
+            # The empty name counts as a level and matches no rule.
+            found.append(self.plain(thing, (*path, "")))
+            if self._left <= 0:
+                found.append(_REST)
+                break
+        return found
+
+    def _message(self, message: Message, path: tuple[str, ...]) -> Any:
+        known = shape(type(message)).well_known
+        if known == "Any":  # without a registry nobody knows what is in it
+            return {"@type": str(get(message, shape(type(message)).named["type_url"])), "value": MASK}
+        if known is not None:
+            return self.plain(_JSON.dump(message), path)
+        return self._members(self._set(message), path)
+
+    def _set(self, message: Message) -> Iterator[tuple[str, Any, bool]]:
+        for field, hidden in _fields(shape(type(message))):
+            if has(message, field):
+                thing = MASK if hidden else get(message, field)
+                yield (
+                    field.json_name,
+                    thing if hidden or field.enum is None else _named(field, field.enum, thing),
+                    hidden,
+                )
+
+
+@lru_cache(1024)
+def _fields(known: Shape) -> tuple[tuple[Field, bool], ...]:
+    """Returns the fields of a message type, each with whether its proto calls it sensitive."""
+    return tuple((field, bool(option(field, _SENSITIVE))) for field in known.fields)
+
+
+def _named(field: Field, enum: EnumShape, thing: Any) -> Any:
+    """Returns the name of an enum's value, of each of them in a list or map."""
+    names = enum.names
+    if field.key is not None:
+        return {key: names.get(int(each), int(each)) for key, each in thing.items()}
+    if field.repeated:
+        return [names.get(int(each), int(each)) for each in thing]
+    return names.get(int(thing), int(thing))
+
+
+def _is_mapping(thing: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(thing, Mapping)
+
+
+def _hook(thing: object) -> Callable[[Any], Any] | None:
+    found = getattr(type(thing), "redact", None)
+    return found if callable(found) else None
+
+
+def _is_record(thing: object) -> bool:
+    return is_dataclass(thing) and not isinstance(thing, type)
+
+
+def _is_foreign(thing: object) -> bool:
+    """Whether it is a message of Google's runtime, whose options we do not read."""
+    return hasattr(type(thing), "SerializeToString")
+
+
+def _size(data: bytes | bytearray | memoryview) -> str:
+    return f"<{len(data)} bytes>"
