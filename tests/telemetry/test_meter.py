@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fixtures.gen.fixture.kinds.v1.kinds_errors import Nope
+from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
+from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
+from roundtrip.service import Kinds
 
-from kratos.app import App
+from kratos.app import App, Shutdown
 from kratos.contrib.otel import OpenTelemetry
 from kratos.contrib.otel.meter import LateMeter
+from kratos.middleware import metrics, tracing
+from kratos.transport.http import HTTPClient, HTTPServer
 from telemetry.stub import Stub, stub
 
 
@@ -75,6 +82,32 @@ async def test_all_kinds_arrive(receiver: Stub) -> None:
     }
 
 
+async def test_the_app_s_own_metrics(receiver: Stub) -> None:
+    """What metrics() counts is sent, and its examples lead to the spans of recorded calls."""
+    otel = OpenTelemetry(endpoint=receiver.grpc, logs=False, flush=30)
+    server = HTTPServer("127.0.0.1:0")
+    app = App(
+        name="shop", services=[Kinds()], servers=[server], hooks=[otel], meter=otel.meter,
+        middleware=[tracing(otel.tracers), metrics()], shutdown=Shutdown(drain=0, hook=60),
+    )  # fmt: skip
+    async with app, HTTPClient(app.info.endpoints[0], timeout=30) as conn:
+        await KindsClient(conn).echo(Ping(text="a"))
+        await KindsClient(conn).echo(Ping(text="a"), headers={"traceparent": f"00-{'1' * 32}-{'1' * 16}-00"})
+        with pytest.raises(Nope):
+            await KindsClient(conn).echo(Ping(text="nope"))
+    counts = {
+        (point.facts["code"], point.facts["reason"]): float(point.data.get("asDouble", point.data.get("asInt")))
+        for point in receiver.points
+        if point.name == "server_requests_code_total" and point.facts["operation"].endswith("Echo")
+    }
+    assert counts == {("200", ""): 2.0, ("404", "NOPE"): 1.0}
+    (seconds,) = [point for point in receiver.points if point.name == "server_requests_seconds"]
+    assert seconds.data["count"] == "3"
+    examples = {b64decode(each["spanId"]).hex() for each in seconds.data["exemplars"]}
+    assert examples
+    assert examples <= {span.id for span in receiver.spans}
+
+
 async def test_examples_lead_to_spans() -> None:
     """A value observed in a recorded span carries its ids."""
 
@@ -100,7 +133,7 @@ def test_the_same_name_is_the_same_thing() -> None:
         lambda: meter.gauge("a_total", labels=("x",)),
         lambda: meter.observed("a_total", "", lambda: 1.0, labels=("x",)),
     ):
-        with pytest.raises(ValueError, match="a_total is a counter already"):
+        with pytest.raises(ValueError, match="a_total is there already"):
             other()
     with pytest.raises(ValueError, match=r"say which one, \.labels\(x\)"):
         meter.counter("a_total", labels=("x",)).add()

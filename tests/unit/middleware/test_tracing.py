@@ -180,6 +180,16 @@ async def test_a_call_that_goes_out(recorder: Recorder) -> None:
     assert facts(recorder.spans[1])["server.address"] == "/run/app.sock"
 
 
+async def test_names_in_any_script(recorder: Recorder) -> None:
+    """The name of an app crosses the wire whatever it is."""
+    call = call_of("client", parent=call_of(app=AppInfo(name="注文 50%")))
+    await passed(tracing(recorder.tracers), call)
+    arrived = call_of(headers=call.headers)
+    assert str(arrived.headers.get("x-md-service-name")).isascii()
+    await passed(tracing(recorder.tracers), arrived)
+    assert facts(recorder.spans[1])["service.peer.name"] == "注文 50%"
+
+
 async def test_a_header_of_the_caller_s_own(recorder: Recorder) -> None:
     """Outside of any span, a client call goes below what its caller put in the header: ours takes its place."""
     call = call_of("client", SAMPLED)

@@ -66,13 +66,8 @@ def _context(record: logging.LogRecord) -> Context:
 
 
 def _attributes(record: logging.LogRecord) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    if record.pathname:
-        facts |= {
-            "code.file.path": record.pathname,
-            "code.line.number": record.lineno,
-            "code.function.name": record.funcName,
-        }
+    place = {"file.path": record.pathname, "line.number": record.lineno, "function.name": record.funcName}
+    facts: dict[str, Any] = {f"code.{name}": fact for name, fact in place.items() if record.pathname}
     for name, value in vars(record).items():
         if name not in _OWN and value is not None:
             facts[name] = value if isinstance(value, bool | int | float | str) else str(value)
@@ -87,5 +82,4 @@ def _attributes(record: logging.LogRecord) -> dict[str, Any]:
 def _severity(level: int) -> SeverityNumber:
     """Returns the number of a level: ten of ``logging`` are four of OpenTelemetry."""
     tens = min(max(level // 10, 0), 5)
-    ones = level - 10 * tens
-    return SeverityNumber(1 + 4 * tens + min(max(ones, 0), 3))
+    return SeverityNumber(1 + 4 * tens + min(max(level - 10 * tens, 0), 3))

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -114,7 +115,6 @@ class OpenTelemetry:
         self._attributes = dict(attributes or {})
         self._signals: tuple[tuple[Signal, bool], ...] = (("traces", traces), ("metrics", metrics), ("logs", logs))
         self._as_global = as_global
-        self._global_meters = False
         self._flush = flush
 
     @asynccontextmanager
@@ -150,9 +150,8 @@ class OpenTelemetry:
         reader = PeriodicExportingMetricReader(sink)
         provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self.meter.attach(provider.get_meter("kratos", __version__))
-        if self._as_global and not self._global_meters:  # OpenTelemetry takes one, once
+        if self._as_global and not isinstance(global_metrics.get_meter_provider(), MeterProvider):  # it takes one, once
             global_metrics.set_meter_provider(provider)
-            self._global_meters = True
         return _Pipeline("metrics", provider.shutdown, sink.shutdown)
 
     def _logs(self, resource: Resource, sink: Any) -> _Pipeline:
@@ -179,7 +178,7 @@ def _resource(info: AppInfo, service: str, attributes: Mapping[str, str]) -> Res
 
 async def _finish(pipelines: Sequence[_Pipeline], seconds: float) -> None:
     """Closes all at once, in threads that nobody waits for longer than that; nothing is raised."""
-    ends = {asyncio.ensure_future(_in_thread(pipeline.close)): pipeline for pipeline in pipelines}
+    ends = {_in_thread(pipeline.close): pipeline for pipeline in pipelines}
     if not ends:
         return
     done, late = await asyncio.wait(ends, timeout=seconds)
@@ -193,26 +192,21 @@ async def _finish(pipelines: Sequence[_Pipeline], seconds: float) -> None:
         threading.Thread(target=_quietly, args=(ends[end].abort,), daemon=True).start()
 
 
-async def _in_thread(work: Callable[[], object]) -> None:
+def _in_thread(work: Callable[[], object]) -> asyncio.Future[None]:
     """Runs work in a thread that does not keep the process from ending, as those of the event loop's pool would."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(failure: Exception | None) -> None:
-        if not done.done():
-            done.set_exception(failure) if failure is not None else done.set_result(None)
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()  # from here on nobody can cancel it under the thread
 
     def run() -> None:
-        failure: Exception | None = None
         try:
             work()
-        except Exception as raised:
-            failure = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
-            loop.call_soon_threadsafe(settle, failure)
+        except Exception as failure:
+            done.set_exception(failure)
+        else:
+            done.set_result(None)
 
     threading.Thread(target=run, name="kratos otel", daemon=True).start()
-    await done
+    return asyncio.wrap_future(done)
 
 
 def _quietly(work: Callable[[], object]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -218,7 +219,7 @@ class _Traced:
         parent = call.parent
         name = self._owner.service if parent is None or parent.app is None else parent.app.name
         if name:
-            headers.set(SERVICE_NAME, name)
+            headers.set(SERVICE_NAME, name if name.isascii() else quote(name))  # as metadata() has it
 
 
 def _around(call: Call) -> tuple[Context | None, Parent | None]:

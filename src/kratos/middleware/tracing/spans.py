@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from traceback import format_tb
 from typing import Any, Final, NamedTuple, TypeAlias, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from opentelemetry.trace import Span, Status, StatusCode
 
 from kratos.call import Call
 from kratos.errors import GRPC_NAMES, Error, grpc_code
-from kratos.handler import Messages, unwrapped
+from kratos.handler import Messages, outcome, unwrapped
 from kratos.operation import AnyOperation
 
 __all__ = ["SERVICE_NAME", "Facts", "client_facts", "end", "peer_of", "server_facts", "span_name", "static", "watched"]
@@ -28,8 +28,6 @@ SERVICE_NAME: Final = "x-md-service-name"
 
 _LONGEST: Final = 2000
 _FRAMES: Final = 30
-# uvloop's clock counts milliseconds, so a deadline may strike this much early by a finer one.
-_CLOCK_SECONDS: Final = 0.002
 
 
 def span_name(operation: AnyOperation) -> str:
@@ -57,7 +55,7 @@ def server_facts(call: Call) -> Facts:
         facts |= {"client.port": port, "network.peer.address": host, "network.peer.port": port}
     name = call.headers.get(SERVICE_NAME)
     if name:
-        facts["service.peer.name"] = name[:_LONGEST]
+        facts["service.peer.name"] = unquote(name)[:_LONGEST]
     for endpoint in () if call.app is None else call.app.endpoints:
         url = urlsplit(endpoint)
         if url.scheme.startswith(call.kind) and url.hostname:
@@ -87,13 +85,12 @@ def peer_of(address: str) -> tuple[str, int | None]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class _Outcome(NamedTuple):
+class _End(NamedTuple):
     code: int
     grpc: int
     reason: str = ""
     message: str = ""
     crash: BaseException | None = None
-    left: bool = False
 
 
 def end(span: Span, call: Call, failure: BaseException | None) -> None:
@@ -102,39 +99,37 @@ def end(span: Span, call: Call, failure: BaseException | None) -> None:
     On a server only what it failed with itself (5xx) makes the span an error, on a client whatever came back; that a
     caller has left is none on either side.
     """
-    outcome = _outcome(call, failure)
+    how = _End(call.reply.status or 200, 0) if failure is None else _how(call, failure)
     facts: Facts = client_facts(call) if call.side == "client" else {}
     if call.kind == "http":
-        facts["http.response.status_code"] = outcome.code
+        facts["http.response.status_code"] = how.code
     else:
-        facts["rpc.response.status_code"] = GRPC_NAMES[outcome.grpc]
+        facts["rpc.response.status_code"] = GRPC_NAMES[how.grpc]
     if failure is not None:
-        facts["error.type"] = outcome.reason or str(outcome.code)
+        facts["error.type"] = how.reason or str(how.code)
     span.set_attributes(facts)
-    if outcome.crash is not None:
-        _record(span, call, outcome.crash)
-    if outcome.code >= 500 or (failure is not None and call.side == "client" and not outcome.left):
-        span.set_status(Status(StatusCode.ERROR, outcome.message[:_LONGEST] or None))
+    if how.crash is not None:
+        _record(span, call, how.crash)
+    left = isinstance(failure, asyncio.CancelledError)
+    if how.code >= 500 or (failure is not None and call.side == "client" and not left):
+        span.set_status(Status(StatusCode.ERROR, how.message[:_LONGEST] or None))
     span.end()
 
 
-def _outcome(call: Call, failure: BaseException | None) -> _Outcome:
-    if failure is None:
-        return _Outcome(call.reply.status or 200, 0)
+def _how(call: Call, failure: BaseException) -> _End:
+    """Returns how a call has failed: as log and metrics have it, and what only a span has."""
+    code, reason = outcome(failure, call)
     if isinstance(failure, Exception):
         failure = unwrapped(failure)
     if isinstance(failure, Error):
+        number = failure.grpc_code
+        known = number if 0 <= number < len(GRPC_NAMES) else grpc_code(code)
         crash = failure.__cause__ if "error_id" in failure.metadata else None  # what `conceal()` has concealed
         crash = unwrapped(crash) if isinstance(crash, Exception) else crash
-        code = failure.grpc_code
-        known = code if 0 <= code < len(GRPC_NAMES) else grpc_code(failure.status)
-        return _Outcome(failure.status, known, str(failure.reason), str(failure.message), crash)
+        return _End(code, known, reason, str(failure.message), crash)
     if isinstance(failure, asyncio.CancelledError):
-        remaining = call.remaining()
-        if remaining is not None and remaining <= _CLOCK_SECONDS:
-            return _Outcome(504, 4, "DEADLINE_EXCEEDED", f"took longer than the {call.limit} allows")
-        return _Outcome(499, 1, "CANCELLED", left=True)
-    return _Outcome(500, 13, "UNKNOWN", "unexpected failure", failure)
+        return _End(code, grpc_code(code), reason, "" if code == 499 else f"took longer than the {call.limit} allows")
+    return _End(code, grpc_code(code), reason, "unexpected failure", failure)
 
 
 def _record(span: Span, call: Call, crash: BaseException) -> None:
