@@ -9,8 +9,9 @@ from typing import Final
 
 from kratos.admin.sheet import Cell, Field, Form, Sheet, Table
 from kratos.errors import BadRequest
+from kratos.log.threshold import parse_level, set_level
 
-__all__ = ["set_level", "show_levels"]
+__all__ = ["show_levels", "switch_level"]
 
 logger = logging.getLogger("kratos.admin")
 
@@ -39,22 +40,23 @@ async def show_levels() -> Sheet:
     )
 
 
-def set_level(form: Mapping[str, str]) -> None:
+def switch_level(form: Mapping[str, str]) -> None:
     """Gives a logger the level that a form asks for.
 
     Raises:
         BadRequest: It names no logger, or no level.
     """
-    name, level = form.get("logger", ""), form.get("level", "").upper()
+    name, level = form.get("logger", ""), form.get("level", "")
+    inherits = level.lower() == _INHERIT
     if _NAME.fullmatch(name) is None:
         raise BadRequest("logger: a name such as kratos.grpc, or root", reason="BAD_LOGGER")
-    if level not in map(str.upper, _LEVELS):
-        raise BadRequest(f"level: one of {', '.join(_LEVELS)}", reason="BAD_LEVEL")
-    if name == _ROOT and level == _INHERIT.upper():
+    if name == _ROOT and inherits:
         raise BadRequest("level: root has none above it to go by", reason="BAD_LEVEL")
-    number = logging.NOTSET if level == _INHERIT.upper() else logging.getLevelNamesMapping()[level]
-    logging.getLogger(None if name == _ROOT else name).setLevel(number)
-    logger.warning("the level of logger %s is %s now: it was set on the admin port", name, level)
+    try:
+        set_level(name, logging.NOTSET if inherits else parse_level(level))
+    except ValueError as wrong:
+        raise BadRequest(f"level: {wrong}; {_INHERIT} is that of the logger above", reason="BAD_LEVEL") from None
+    logger.warning("logger %s has the level %s now: it was set on the admin port", name, level)
 
 
 def _levels(each: logging.Logger) -> tuple[str, str]:

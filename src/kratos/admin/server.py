@@ -12,7 +12,7 @@ from kratos.admin.access import Access
 from kratos.admin.checks import Check, Checkup
 from kratos.admin.documents import DOCS_PATH, OPENAPI_PATH, Documents
 from kratos.admin.lag import Lag
-from kratos.admin.levels import set_level, show_levels
+from kratos.admin.levels import show_levels, switch_level
 from kratos.admin.pages import (
     Configured,
     show_build,
@@ -237,7 +237,7 @@ class AdminServer:
         page("/debug/tasks", "tasks", "the tasks of the event loop, and where they wait", show_tasks)
         page("/debug/stacks", "stacks", "where each thread is", show_stacks)
         page("/debug/lag", "loop lag", "how late the event loop is", partial(show_lag, self._lag))
-        page("/debug/log", "log levels", "what is logged, to see and to switch", show_levels, set_level)
+        page("/debug/log", "log levels", "what is logged, to see and to switch", show_levels, switch_level)
         profiler = self._profiler
         page(PROFILE_PATH, "CPU profile", "which functions the CPU is used for", profiler.show, profiler.begin)
         return found

@@ -340,6 +340,8 @@ async def test_levels_are_switched() -> None:
         row = {"logger": "kratos.test_levels", "its_own": "DEBUG", "in_force": "DEBUG"}
         assert row in said["levels"]
         assert said["levels"][0]["logger"] == "root"
+        assert await send("logger=kratos.test_levels&level=warn%2B1", *OWN) == (303, logging.WARNING + 1)
+        assert await send("logger=kratos.test_levels&level=DEBUG", *OWN) == (303, logging.DEBUG)
         for wrong in ("logger=kratos.test_levels&level=LOUD", "logger=a b&level=INFO", "level=INFO", "",
                       "logger=root&level=inherit", "logger=%ff&level=INFO"):  # fmt: skip
             assert await send(wrong, *OWN) == (400, logging.DEBUG), wrong
