@@ -23,10 +23,14 @@ from kratos.metrics.base import Meter
 from kratos.metrics.noop import NoopMeter
 from kratos.operation import AnyOperation
 
-__all__ = ["AppInfo", "Call", "CallOptions", "Certificate", "Limit", "Peer", "Reply", "current_call"]
+__all__ = ["RECORDED", "AppInfo", "Call", "CallOptions", "Certificate", "Limit", "Peer", "Reply", "current_call"]
 
 Limit = Literal["client", "server", "method"]
 """Whose time limit a deadline comes from."""
+
+
+RECORDED: Final = "kratos.trace.recorded"
+"""The key in ``call.state`` of a call whose trace is recorded: its ``trace_id`` in ``call.fields`` can be looked up."""
 
 
 @dataclass(slots=True)

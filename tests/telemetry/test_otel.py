@@ -175,6 +175,22 @@ async def test_records_of_all_sorts(receiver: Stub, monkeypatch: pytest.MonkeyPa
     assert {log.trace for log in receiver.logs} == {""}
 
 
+async def test_secrets_stay_here(receiver: Stub) -> None:
+    """What the log masks is masked on its way to a collector too."""
+    otel = OpenTelemetry(endpoint=receiver.grpc, flush=SECONDS)
+    logger = logging.getLogger("shop.secrets")
+    async with app(otel):
+        logger.error("password=%s", "hunter2", extra={"api_key": "hunter2"})
+        try:
+            raise ValueError("token=hunter2")
+        except ValueError:
+            logger.exception("failed")
+    masked, failed = (log for log in receiver.logs if log.text != "")
+    assert (masked.text, masked.facts["api_key"]) == ("password=***", "***")
+    assert failed.facts["exception.type"] == "builtins.ValueError"
+    assert "hunter2" not in str([log.facts for log in receiver.logs])
+
+
 async def test_a_collector_that_does_not_answer(receiver: Stub, caplog: pytest.LogCaptureFixture) -> None:
     """Calls go on at once while requests to it hang, and the app ends when its time is up, with a word about it."""
     receiver.open.clear()

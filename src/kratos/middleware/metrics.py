@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, cast
 
-from kratos.call import Call
+from kratos.call import RECORDED, Call
 from kratos.handler import Handler, Messages, Middleware, outcome
 from kratos.metrics.base import BUCKETS, Counter, Meter
 from kratos.metrics.calls import CallMetrics
@@ -161,9 +161,8 @@ class _Cells:
     def ended(self, call: Call, start: float, code: int, reason: str = "") -> None:
         """Counts a call that is over."""
         seconds = perf_counter() - start
-        fields = call.fields
-        if fields:
-            self._observe(seconds, _exemplar(fields))
+        if call.state:
+            self._observe(seconds, _exemplar(call))
         else:
             self._observe(seconds)
         self.enter(-1)
@@ -198,7 +197,8 @@ class _Cells:
         return counter
 
 
-def _exemplar(fields: Mapping[str, Any]) -> Mapping[str, str] | None:
-    """Returns what leads from a bucket to a trace of one of its calls; None if this one has none."""
-    trace = fields.get("trace_id")
-    return None if trace is None else {"trace_id": trace, "span_id": fields.get("span_id", "")}
+def _exemplar(call: Call) -> Mapping[str, str] | None:
+    """Returns what leads from a bucket to a trace of one of its calls; None if that of this one is not recorded."""
+    if not call.state.get(RECORDED):
+        return None
+    return {name: str(call.fields[name]) for name in ("trace_id", "span_id") if name in call.fields}

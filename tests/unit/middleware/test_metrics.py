@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from roundtrip.service import Kinds
 
 from kratos import App, HTTPServer
-from kratos.call import AppInfo, Call
+from kratos.call import RECORDED, AppInfo, Call
 from kratos.errors import Error, GatewayTimeout, InternalServer
 from kratos.handler import Handler, chain
 from kratos.metadata import Metadata
@@ -261,11 +261,12 @@ async def test_reasons_are_remembered_up_to_a_limit() -> None:
 
 
 async def test_exemplars() -> None:
-    """A call with a trace leads to it from its bucket."""
+    """A call whose trace is recorded leads to it from its bucket."""
     meter = PrometheusMeter()
     call = call_of(fields={"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331"})
+    call.state[RECORDED] = True
     await metrics(meter)(None, call, reply)
-    await metrics(meter)(None, call_of(fields={"error_id": "x"}), reply)
+    await metrics(meter)(None, call_of(fields={"trace_id": "1" * 32, "span_id": "1" * 16}), reply)
     text = meter.render("application/openmetrics-text")[1].decode()
     (exemplar,) = {
         tuple(sample.exemplar.labels.items())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-from traceback import format_exception
 from typing import Any, Final
 
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current, get_value
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
+
+from kratos.log.entry import USUAL, cleaned
 
 __all__ = ["Exporting"]
 
@@ -41,14 +42,15 @@ class Exporting(logging.Handler):
 
 
 def _translated(record: logging.LogRecord) -> LogRecord:
+    said = cleaned(record)  # a collector is told what the log is told, and no secrets
     return LogRecord(
         timestamp=int(record.created * 1e9),
         observed_timestamp=time.time_ns(),
         context=_context(record),
         severity_text=record.levelname,
         severity_number=_severity(record.levelno),
-        body=record.getMessage(),
-        attributes=_attributes(record),
+        body=said.getMessage(),
+        attributes=_attributes(said, record.exc_info[1] if record.exc_info else None),
     )
 
 
@@ -65,17 +67,16 @@ def _context(record: logging.LogRecord) -> Context:
     return set_span_in_context(NonRecordingSpan(named), Context())
 
 
-def _attributes(record: logging.LogRecord) -> dict[str, Any]:
+def _attributes(record: logging.LogRecord, failure: BaseException | None) -> dict[str, Any]:
     place = {"file.path": record.pathname, "line.number": record.lineno, "function.name": record.funcName}
     facts: dict[str, Any] = {f"code.{name}": fact for name, fact in place.items() if record.pathname}
     for name, value in vars(record).items():
         if name not in _OWN and value is not None:
             facts[name] = value if isinstance(value, bool | int | float | str) else str(value)
-    failure = record.exc_info[1] if record.exc_info else None
     if failure is not None:
         facts["exception.type"] = f"{type(failure).__module__}.{type(failure).__qualname__}"
-        facts["exception.message"] = str(failure)
-        facts["exception.stacktrace"] = "".join(format_exception(failure))
+        facts["exception.message"] = USUAL.text(str(failure))
+        facts["exception.stacktrace"] = record.exc_text
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -30,7 +30,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from kratos.call import Call
+from kratos.call import RECORDED, Call
 from kratos.handler import Handler, Middleware
 from kratos.middleware.tracing.sampling import Ratio, Sampling, drawn
 from kratos.middleware.tracing.spans import (
@@ -197,6 +197,8 @@ class _Traced:
         if not made.is_valid or (parent is not None and span_id == parent.span_id):  # OpenTelemetry without an SDK
             trace_id, span_id = os.urandom(16).hex() if parent is None else parent.trace_id, os.urandom(8).hex()
             span = Unrecorded(trace_id, span_id, sampled=True, state="" if parent is None else parent.state)
+        if span.is_recording():
+            call.state[RECORDED] = True
         call.fields["trace_id"] = trace_id
         call.fields["span_id"] = span_id
         return span
