@@ -21,14 +21,14 @@ async def watch(request: Any, context: Any) -> AsyncIterator[Any]:
         yield Pong(text=request.text, count=number)
 
 
-async def main() -> None:
+async def main(*interceptors: Any) -> None:
     method = grpc.unary_unary_rpc_method_handler(
         say_hello, request_deserializer=HelloRequest.FromString, response_serializer=HelloReply.SerializeToString
     )
     stream = grpc.unary_stream_rpc_method_handler(
         watch, request_deserializer=Ping.FromString, response_serializer=Pong.SerializeToString
     )
-    server = grpc.aio.server()
+    server = grpc.aio.server(interceptors=interceptors)
     for service, methods in (
         ("fixture.helloworld.v1.Greeter", {"SayHello": method}),
         ("fixture.kinds.v1.Kinds", {"Watch": stream}),
@@ -39,4 +39,5 @@ async def main() -> None:
     await server.wait_for_termination()
 
 
-uvloop.run(main())
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -14,16 +14,18 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import uvloop
-from kratos_services import USUAL, Greeter, Stream
+from kratos_services import Greeter, Stream, equipped
 
 from kratos import App, GRPCServer
 
 
 async def main(variant: str, engine: Literal["grpcio", "native"] = "grpcio") -> None:
+    middleware, hooks = equipped(variant)
     app = App(
         name="bench",
         services=[Greeter(), Stream()],
-        middleware=USUAL if variant == "full" else [],
+        middleware=middleware,
+        hooks=hooks,
         servers=[GRPCServer("127.0.0.1:0", engine=engine)],
     )
     async with app:

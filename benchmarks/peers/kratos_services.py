@@ -15,14 +15,25 @@ from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsService
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 
 from kratos import Call, Middleware
-from kratos.middleware import access_log, metadata, recovery
+from kratos.app import Hook
+from kratos.middleware import access_log, metadata, metrics, recovery, tracing
 from kratos.operation import Http, Unary
 from kratos.service import Service
 
-__all__ = ["USUAL", "Greeter", "Orders", "Stream"]
+__all__ = ["Greeter", "Orders", "Stream", "equipped"]
 
-USUAL: list[Middleware] = [recovery(), access_log(), metadata()]
 PLACE = Unary("/bench.v1.Orders/Place", Order, Order, http=(Http("POST", "/orders", body="*"),))
+
+
+def equipped(variant: str) -> tuple[list[Middleware], list[Hook]]:
+    """Returns middleware and hooks of a variant: ``bare``, ``full`` or ``everything``."""
+    if variant != "everything":
+        return ([recovery(), access_log(), metadata()] if variant == "full" else []), []
+    from kratos.contrib.otel import OpenTelemetry  # noqa: PLC0415 - the others do without its libraries
+
+    otel = OpenTelemetry(metrics=False, logs=False)
+    chain = [recovery(), tracing(otel.tracers, sample=0.01), metrics(), metadata(), access_log()]
+    return chain, [otel]
 
 
 class Greeter(GreeterService):

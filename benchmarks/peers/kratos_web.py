@@ -11,17 +11,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
-from kratos_services import USUAL, Greeter, Orders, Stream
+from kratos_services import Greeter, Orders, Stream, equipped
 
 from kratos import App, HTTPServer
 
 
 async def main(variant: str, *fronts: Any) -> None:
     servers = {front: HTTPServer("127.0.0.1:0", engine=front) for front in fronts or ("fast", "asgi")}
+    middleware, hooks = equipped(variant)
     app = App(
         name="bench",
         services=[Greeter(), Orders(), Stream()],
-        middleware=USUAL if variant == "full" else [],
+        middleware=middleware,
+        hooks=hooks,
         servers=list(servers.values()),
     )
     async with app:
