@@ -28,7 +28,7 @@ from protobuf.wkt import (
 
 from kratos.codec.jsontext import JsonValue, refusal
 from kratos.codec.jsonwalk import ANY_TYPE, MASK_PATH, Problem, elements, extends, join, payload
-from kratos.codec.messages import EnumShape, Field, Kind, Message, Registry, Shape, WellKnown, shape
+from kratos.codec.messages import EnumShape, Field, Kind, Message, Registry, Shape, WellKnown, sensitive, shape
 from kratos.errors import BadRequest
 
 __all__ = ["DECODE_ERRORS", "MAX_PROBLEMS", "Diagnosis", "report"]
@@ -43,6 +43,7 @@ MAX_PROBLEMS = 10
 MAX_CHECKS = 100_000
 MAX_FOUND = 50
 MAX_NAMES = 8
+_FOUND = ", found "
 
 _JUDGES: Mapping[Kind, type[Message]] = MappingProxyType(
     {
@@ -126,10 +127,18 @@ class Diagnosis:
     def _members(self, value: dict[str, JsonValue], known: Shape, path: str) -> Iterator[Problem]:
         for key, content in value.items():
             field = known.named.get(key)
-            if field is not None:
+            if field is not None and sensitive(field):
+                yield from self._hidden(field, content, join(path, key))
+            elif field is not None:
                 yield from self._field(field, content, join(path, key))
             elif self._unknown and not extends(key, known, self._registry):
                 yield Problem(join(path, key[:MAX_FOUND]), f"{known.name} has no such field")
+
+    def _hidden(self, field: Field, value: JsonValue, path: str) -> Iterator[Problem]:
+        """Yields what is wrong with a field that nobody may see: neither what was found nor by which key, for logs."""
+        for problem in self._field(field, value, path):
+            yield Problem(path, problem.what.partition(_FOUND)[0])
+            return
 
     def _field(self, field: Field, value: JsonValue, path: str) -> Iterator[Problem]:
         if value is None and not (field.singular and field.takes_null):
@@ -153,7 +162,7 @@ class Diagnosis:
             fits = key in ("true", "false") if kind == "bool" else _readable(key, _JUDGES[kind])
             if not fits:
                 expected = '"true" or "false"' if kind == "bool" else _EXPECTED[kind]
-                yield Problem(path, f"expected keys to be {expected}, found {_shown(key)}")
+                yield Problem(path, f"expected keys to be {expected}{_FOUND}{_shown(key)}")
 
     def _element(self, field: Field, value: JsonValue, path: str) -> Iterator[Problem]:
         if field.message is not None and (value is not None or field.takes_null):
@@ -220,7 +229,7 @@ def _readable(value: JsonValue, type_: type[Message]) -> bool:
 
 
 def _problem(path: str, expected: str, value: JsonValue) -> Problem:
-    return Problem(path, f"expected {expected}, found {_shown(value)}")
+    return Problem(path, f"expected {expected}{_FOUND}{_shown(value)}")
 
 
 def _names_value(enum: EnumShape, value: JsonValue) -> bool:

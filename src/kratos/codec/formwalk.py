@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 from kratos.codec.formknown import CHECKED, writable
 from kratos.codec.formtext import Reader, Writer, key_reader, reader_of, writer_of
 from kratos.codec.jsontext import refusal
-from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, shape
+from kratos.codec.messages import Field, Message, Shape, assign, child, get, has, sensitive, shape
 from kratos.errors import BadRequest
 
 __all__ = ["MAX_DEPTH", "Form", "Pair", "Place", "Readers", "UnwritableError", "dotted", "form_of", "split"]
@@ -99,6 +99,13 @@ class Place:
             known = shape(type(message)).name.rpartition(".")[2]
             raise ValueError(f"makes no {known} that can be written")
 
+    def words(self, reason: ValueError) -> str:
+        """Returns what is wrong with a value, without the value where nobody may see it."""
+        text = str(reason)
+        if not any(map(sensitive, (*self.above, self.field))):
+            return text
+        return text.partition(", not ")[0] if ", not " in text else "is nothing that fits"
+
 
 class Form:
     """The form of a message type.
@@ -164,7 +171,7 @@ class Form:
             try:
                 place.put(message, place.read(text))
             except ValueError as reason:
-                raise _refused(what, name, str(reason)) from None
+                raise _refused(what, name, place.words(reason)) from None
         for place, entries in many.values():
             _put_all(message, place, entries, what)
 
@@ -330,7 +337,7 @@ def _put_all(message: Message, place: Place, entries: list[tuple[str, str, Any]]
     try:
         place.put(message, values)
     except ValueError as reason:
-        raise _refused(what, entries[0][1], str(reason)) from None
+        raise _refused(what, entries[0][1], place.words(reason)) from None
 
 
 def _gather(place: Place, entries: list[tuple[str, str, Any]], what: str) -> Any:
@@ -345,7 +352,7 @@ def _gather(place: Place, entries: list[tuple[str, str, Any]], what: str) -> Any
                 keys.append(place.key(subscript))
             values.append(place.read(content))
         except ValueError as reason:
-            raise _refused(what, name, str(reason)) from None
+            raise _refused(what, name, place.words(reason)) from None
     return values if place.key is None else dict(zip(keys, values, strict=True))
 
 

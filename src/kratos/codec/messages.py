@@ -60,6 +60,7 @@ __all__ = [
     "option",
     "pack",
     "resolve",
+    "sensitive",
     "shape",
 ]
 
@@ -306,6 +307,11 @@ def option(field: Field, name: str, /) -> Any:
         return None
     extension = _extension(field.handle.parent.file, name)
     return options[extension] if extension is not None and extension in options else None
+
+
+def sensitive(field: Field, /) -> bool:
+    """Tells whether nobody but the service may see what a field holds, by ``(kratos.options.v1.sensitive)``."""
+    return bool(option(field, "kratos.options.v1.sensitive"))
 
 
 def is_message(value: object, /) -> TypeGuard[Message]:

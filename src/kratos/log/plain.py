@@ -11,13 +11,12 @@ from math import isfinite
 from typing import Any, Final, TypeGuard, cast
 
 from kratos.codec.jsonvalues import JsonValues
-from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is_message, option, shape
+from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is_message, sensitive, shape
 from kratos.log.json import shown
 from kratos.masking import MASK
 
 __all__ = ["Plain"]
 
-_SENSITIVE = "kratos.options.v1.sensitive"
 _DEEPEST = 12
 _ATOMS: Final = frozenset({bool, int, type(None)})
 _REST = "…"
@@ -189,7 +188,7 @@ class _Walk:
 @lru_cache(1024)
 def _fields(known: Shape) -> tuple[tuple[Field, bool], ...]:
     """Returns the fields of a message type, each with whether its proto calls it sensitive."""
-    return tuple((field, bool(option(field, _SENSITIVE))) for field in known.fields)
+    return tuple((field, sensitive(field)) for field in known.fields)
 
 
 def _named(field: Field, enum: EnumShape, thing: Any) -> Any:
