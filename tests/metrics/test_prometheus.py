@@ -14,7 +14,7 @@ from metrics.scraping import NEEDED, lint, prometheus
 from roundtrip.service import Kinds
 
 from kratos import App, GRPCClient, GRPCServer, HTTPClient, HTTPServer, Shutdown
-from kratos.call import Call
+from kratos.call import RECORDED, Call
 from kratos.handler import Handler
 from kratos.metrics import PrometheusMeter
 from kratos.middleware import metrics, recovery
@@ -29,6 +29,7 @@ TRACE = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b71692
 
 async def traced(request: object, call: Call, next: Handler) -> object:
     call.fields.update(TRACE)
+    call.state[RECORDED] = True
     return await next(request, call)
 
 

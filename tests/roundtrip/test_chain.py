@@ -70,7 +70,7 @@ class Hop(KindsService):
         try:
             await asyncio.sleep(self.work)
             yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter where a reply was on its way meanwhile
             self.cancelled.append(call.operation.method)
             raise
         finally:

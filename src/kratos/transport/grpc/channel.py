@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -22,6 +23,10 @@ from kratos.transport.grpc.status import DETAILS_TRAILER, from_status
 from kratos.transport.grpc.wire import BINARY
 
 __all__ = ["GRPCChannel"]
+
+# Where grpcio makes channels. What it offers as grpc.aio.insecure_channel is replaced by instrumentations, whose
+# interceptors wait for the end of a call before its first request is sent: tracing() is what sees our calls.
+_aio: Final[Any] = importlib.import_module("grpc.aio._channel")
 
 # grpcio's clock and the event loop's do not strike at the same moment.
 DEADLINE_SLACK_SECONDS: Final = 0.1
@@ -171,9 +176,10 @@ class GRPCChannel:
         return method
 
     def _open(self) -> grpc.aio.Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self.peer.address, self._options)
-        return grpc.aio.secure_channel(self.peer.address, self._credentials, self._options)
+        address, options, credentials = self.peer.address, self._options, self._credentials
+        plain = credentials is None
+        made = _aio.insecure_channel(address, options) if plain else _aio.secure_channel(address, credentials, options)
+        return cast("grpc.aio.Channel", made)
 
     def _error(self, failure: grpc.aio.AioRpcError, call: Call, rpc: _Rpc) -> Error:
         """Returns what a failed RPC means, and notes the headers and trailers that came with it."""

@@ -136,11 +136,11 @@ def test_development(
 async def test_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is configured if the app has not done so."""
     configured: list[str] = []
-    monkeypatch.setattr(module, "console", lambda: configured.append("console"))
+    monkeypatch.setattr(module, "setup", lambda: configured.append("set up"))
     serving = Serving(module="shop", attribute="app", root=str(tmp_path))
     monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])
     await serving.app(App(name="shop"))
     assert configured == []
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     await serving.app(lambda: App(name="shop"))
-    assert configured == ["console"]
+    assert configured == ["set up"]
