@@ -58,10 +58,10 @@ def events() -> Iterator[list[dict[str, Any]]]:
     server.events = []  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    init(f"http://key@127.0.0.1:{server.server_address[1]}/1", environment="unit", auto_enabling_integrations=False)
+    init(f"http://key@127.0.0.1:{server.server_address[1]}/1", environment="unit")
     yield server.events  # type: ignore[attr-defined]
     sentry_sdk.get_client().close(timeout=10)
-    sentry_sdk.init(dsn="")
+    init("")  # not sentry_sdk.init(), which would have its hands on aiohttp for good
     server.shutdown()
     thread.join()
     server.server_close()
