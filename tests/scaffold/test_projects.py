@@ -148,7 +148,7 @@ async def served(project: Path, host: str) -> AsyncIterator[asyncio.subprocess.P
     try:
         said = b""
         async with asyncio.timeout(60):
-            while b"stop:" not in said:
+            while b'"endpoints"' not in said:  # what the log says where no person reads the banner
                 line = await process.stderr.readline()
                 assert line, said.decode()
                 said += line
