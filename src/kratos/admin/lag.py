@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextvars import Context
 from typing import Final
+
+from kratos.metrics.lag import EVERY_SECONDS, Pulse
 
 __all__ = ["Lag"]
 
-EVERY_SECONDS: Final = 0.5
 KEPT_SECONDS: Final = 60.0
 """How far back the greatest lag is known."""
 
@@ -20,18 +20,15 @@ class Lag:
 
     def __init__(self) -> None:
         self._kept: deque[float] = deque(maxlen=int(KEPT_SECONDS / EVERY_SECONDS))
-        self._timer: asyncio.TimerHandle | None = None
+        self._pulse = Pulse(self._kept.append)
 
     def start(self) -> None:
         """Begins, in the running event loop."""
-        self.stop()
-        self._next(asyncio.get_running_loop())
+        self._pulse.start()
 
     def stop(self) -> None:
         """Ends."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._pulse.stop()
 
     @property
     def recent(self) -> tuple[float, ...]:
@@ -43,12 +40,3 @@ class Lag:
         asked = time.perf_counter()  # the loop's own clock stands still within a turn, on uvloop
         await asyncio.sleep(0)
         return time.perf_counter() - asked
-
-    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        due = loop.time() + EVERY_SECONDS
-        # In nobody's context: that of whoever has started the app would live as long.
-        self._timer = loop.call_at(due, self._beat, loop, due, context=Context())
-
-    def _beat(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self._kept.append(max(0.0, loop.time() - due))
-        self._next(loop)

@@ -7,14 +7,16 @@ shows anywhere else.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Final
 
 from kratos.metrics.base import Meter
 
-__all__ = ["LoopLag"]
+__all__ = ["EVERY_SECONDS", "LoopLag", "Pulse"]
 
 EVERY_SECONDS: Final = 0.5
+"""How often the event loop is asked."""
 
 _BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -27,11 +29,31 @@ class LoopLag:
     """
 
     def __init__(self, meter: Meter) -> None:
-        self._lag = meter.histogram(
+        histogram = meter.histogram(
             "kratos_event_loop_lag_seconds",
             "How late the event loop was, in seconds, asked twice a second.",
             buckets=_BUCKETS,
         )
+        self._pulse = Pulse(histogram.observe)
+
+    def start(self) -> None:
+        """Begins, in the running event loop; starting again changes nothing."""
+        self._pulse.start()
+
+    def stop(self) -> None:
+        """Ends; stopping again does nothing."""
+        self._pulse.stop()
+
+
+class Pulse:
+    """Tells how late the event loop is, twice a second.
+
+    Args:
+        tell: Takes the seconds.
+    """
+
+    def __init__(self, tell: Callable[[float], object]) -> None:
+        self._tell = tell
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -54,4 +76,4 @@ class LoopLag:
         now = loop.time()
         self._next(loop, now)
         # Timers may be early by the grain of the loop's clock.
-        self._lag.observe(max(0.0, now - due))
+        self._tell(max(0.0, now - due))
