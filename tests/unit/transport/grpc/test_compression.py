@@ -102,13 +102,16 @@ async def test_what_grows_beyond_the_limit(compressing: Served) -> None:
 
 
 async def test_what_our_client_compresses() -> None:
-    """Large requests, and streamed ones of any size."""
-    async with recorded() as (address, events), GRPCClient(address, compress_over=100, timeout=30) as client:
-        api = KindsClient(client)
+    """Large requests, and streamed ones of any size.
+
+    Each call has a channel of its own: gRPC may send the next one by a connection just lost.
+    """
+    async with recorded() as (address, events):
         for text in (SMALL, LARGE):
-            with pytest.raises(ServiceUnavailable):
-                await api.echo(Ping(text=text))
-        async with api.chat() as stream:
+            async with GRPCClient(address, compress_over=100, timeout=30) as client:
+                with pytest.raises(ServiceUnavailable):
+                    await KindsClient(client).echo(Ping(text=text))
+        async with GRPCClient(address, compress_over=100, timeout=30) as client, KindsClient(client).chat() as stream:
             await stream.send(Ping(text=LARGE))
             with pytest.raises(ServiceUnavailable):
                 await anext(aiter(stream))
