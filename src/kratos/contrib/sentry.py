@@ -3,7 +3,7 @@
 ::
 
     init(os.environ["SENTRY_DSN"], environment="production")
-    App(middleware=[recovery(), access_log(), sentry()], ...)
+    App(middleware=[recovery(), metrics(), access_log(), sentry()], ...)
 
 It stands inside of ``recovery()``, so that it sees failures as they are.
 """
@@ -71,7 +71,7 @@ def sentry(
         redact: What is masked; the usual keys and patterns if not given.
 
     Example:
-        ``App(middleware=[recovery(), access_log(), sentry(server_errors=True)], ...)``
+        ``App(middleware=[recovery(), metrics(), access_log(), sentry(server_errors=True)], ...)``
     """
     return Sentry(server_errors=server_errors, tags=tags, rules=redact or USUAL)
 
