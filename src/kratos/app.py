@@ -22,6 +22,8 @@ from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
+from kratos.log.install import lost
+from kratos.log.lost import show
 from kratos.metrics.base import Measured, Meter
 from kratos.metrics.lag import LoopLag
 from kratos.metrics.prometheus import PrometheusMeter
@@ -191,6 +193,7 @@ class App:
         facts = {"version": __version__, "name": self.info.name, "app_version": self.info.version}
         build = self.meter.gauge("kratos_build_info", "Who this is: always 1.", labels=tuple(facts))
         build.labels(*facts.values()).set(1)
+        show(self.meter, "log", lost)  # read when somebody asks: programs set up their log before or after
         parts: tuple[object, ...] = (*self._middleware, *self.servers, self._registrar)
         for part in parts:
             if isinstance(part, Measured):

@@ -17,9 +17,11 @@ from kratos.handler import Handler, Messages, Middleware, outcome, unwrapped
 from kratos.log.access import Format, Line, to_logging, to_stream
 from kratos.log.entry import USUAL
 from kratos.log.json import quoted, value
+from kratos.log.lost import show
 from kratos.log.queue import Queue
 from kratos.log.redact import Redaction
 from kratos.log.sink import Destination
+from kratos.metrics.base import Meter
 from kratos.operation import AnyOperation
 
 __all__ = ["AccessLog", "access_log"]
@@ -76,6 +78,10 @@ class AccessLog:
     def dropped(self) -> int:
         """How many lines were lost since the start: there was no room, or writing them failed."""
         return self._queue.dropped
+
+    def measure(self, meter: Meter) -> None:
+        """Shows how many lines were lost, as ``kratos_log_lines_lost_total``."""
+        show(meter, "access", lambda: self.dropped)
 
     def bind(self, operation: AnyOperation) -> Middleware:
         """Returns the middleware of one operation; only streams pay for counting messages."""
