@@ -19,6 +19,7 @@ from kratos.log.entry import USUAL
 from kratos.log.json import quoted, value
 from kratos.log.lost import show
 from kratos.log.queue import Queue
+from kratos.log.raised import discreet
 from kratos.log.redact import Redaction
 from kratos.log.sink import Destination
 from kratos.metrics.base import Meter
@@ -177,5 +178,5 @@ def _outcome(failure: BaseException, call: Call) -> tuple[int, str, str]:
     elif isinstance(failure, asyncio.CancelledError):
         text = "the caller has left" if code == 499 else f"took longer than the {call.limit} allows"
     else:
-        text = format_exception_only(failure)[-1].strip()
+        text = discreet(format_exception_only(failure)[-1].strip(), failure, USUAL)
     return code, reason, text[:_LONGEST_ERROR]
