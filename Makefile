@@ -112,7 +112,7 @@ bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
 	rm -rf $(FIGURES)
 	@mkdir -p $(FIGURES)
-	@for script in unary everything order streams; do \
+	@for script in unary everything order streams stalled; do \
 		$(PY) benchmarks/$$script.py --rounds $(ROUNDS) --seconds $(SECONDS) --json $(FIGURES)/$$script.json || exit 1; done
 	@$(PY) benchmarks/events.py --rounds $(ROUNDS) --json $(FIGURES)/events.json
 	@$(PY) benchmarks/memory.py --json $(FIGURES)/memory.json
