@@ -130,8 +130,8 @@ class Config(Reader):
         Raises:
             ConfigError: It is no key, or is not there.
         """
-        node = self._current.snapshot.found(key)
-        return entries(node, key)
+        snapshot = self._current.snapshot
+        return entries(snapshot.found(key), key, tuple(snapshot.hidden))
 
     async def start(self) -> None:
         """Begins to watch the sources; where that has begun it does nothing."""
