@@ -32,6 +32,8 @@ MAKEFLAGS += --no-builtin-rules
 ROUNDS := 3
 SECONDS := 3
 FIGURES := build/bench
+# All that is logged while `make test` runs; each line of it has to parse.
+JOURNAL := build/journal
 # Scripts that only print.
 PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding generate,benchmarks/$(name).py))
 
@@ -49,7 +51,9 @@ generate: $(RUNTIME) ## Generate the code of the examples
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 
 test: $(DEVELOP) ## Run the test suite
-	$(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop and not browser"
+	rm -rf $(JOURNAL)
+	KRATOS_JOURNAL=$(JOURNAL) $(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop and not browser"
+	$(PY) tests/journal.py $(JOURNAL)
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
@@ -108,7 +112,7 @@ bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
 	rm -rf $(FIGURES)
 	@mkdir -p $(FIGURES)
-	@for script in unary everything order streams; do \
+	@for script in unary everything order streams stalled; do \
 		$(PY) benchmarks/$$script.py --rounds $(ROUNDS) --seconds $(SECONDS) --json $(FIGURES)/$$script.json || exit 1; done
 	@$(PY) benchmarks/events.py --rounds $(ROUNDS) --json $(FIGURES)/events.json
 	@$(PY) benchmarks/memory.py --json $(FIGURES)/memory.json

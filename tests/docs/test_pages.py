@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("logs.md", 5),
         ("metrics.md", 3),
         ("openapi.md", 2),
-        ("tracing.md", 3),
+        ("tracing.md", 4),
     ],
 )
 def test_blocks_run(page: str, count: int) -> None:

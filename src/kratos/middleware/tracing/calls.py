@@ -91,7 +91,7 @@ def tracing(
         ValueError: A ratio is not from 0 to 1.
 
     Example:
-        ``App(middleware=[recovery(), tracing(otel.tracers, sample=0.1), access_log()], hooks=[otel], ...)``
+        ``App(middleware=[recovery(), tracing(otel.tracers, sample=0.1), metrics(), access_log()], hooks=[otel], ...)``
     """
     provider = get_tracer_provider() if tracers is None else tracers
     tracer = provider.get_tracer("kratos", __version__)
