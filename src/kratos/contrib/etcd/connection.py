@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeVar
 
-from kratos.call import CallOptions, enter_call, leave_call
+from kratos.call import CallOptions
 from kratos.errors import Error, GatewayTimeout, KnownErrors, ServiceUnavailable, Unauthorized
 from kratos.operation import Bidi, ClientStream, ServerStream, Unary
 from kratos.service import BidiCall, ClientStreamCall, ServerStreamCall
@@ -92,8 +92,7 @@ class Connection:
             try:
                 async with self._lent() as (client, headers):
                     limited: CallOptions = {"timeout": self.timeout, **options, "headers": headers}
-                    with _apart():
-                        return await client.unary(operation, request, limited, known)
+                    return await client.unary(operation, request, limited, known)
             except Error as error:
                 if not tries or not (isinstance(error, AWAY) or (self._user and _signed_out(error))):
                     raise
@@ -103,11 +102,11 @@ class Connection:
         self, operation: Bidi[Req, Rep], options: CallOptions, known: KnownErrors, /
     ) -> AsyncGenerator[BidiCall[Req, Rep]]:
         """Opens a stream to one member; see ``Invoker``."""
-        async with self._lent() as (client, headers):
-            with _apart():
-                stream = client.bidi(operation, {**options, "headers": headers}, known)
-            async with stream as call:
-                yield call
+        async with (
+            self._lent() as (client, headers),
+            client.bidi(operation, {**options, "headers": headers}, known) as call,
+        ):
+            yield call
 
     def server_stream(
         self, operation: ServerStream[Req, Rep], request: Req, options: CallOptions, known: KnownErrors, /
@@ -130,8 +129,8 @@ class Connection:
         member.uses += 1
         headers = {"hasleader": "true"}  # a member that has lost the others says so, and does not just fall silent
         try:
-            if self._user:
-                headers["token"] = await self._token(member)
+            if self._user and (token := await self._token(member)):
+                headers["token"] = token
             yield member.client, headers
         except Error as error:
             if _signed_out(error):
@@ -151,8 +150,7 @@ class Connection:
             if not member.token:
                 request = AuthenticateRequest(name=self._user, password=self._password)
                 try:
-                    with _apart():
-                        reply = await AuthClient(member.client).authenticate(request, timeout=self.timeout)
+                    reply = await AuthClient(member.client).authenticate(request, timeout=self.timeout)
                 except Error as error:
                     if _NO_AUTH not in error.message:
                         raise
@@ -189,16 +187,6 @@ class _Member:
 
 def _signed_out(error: Error) -> bool:
     return any(words in error.message for words in _SIGN_IN)
-
-
-@contextmanager
-def _apart() -> Generator[None]:
-    """Makes calls that are no part of the call which is served here: they have no deadline of its own."""
-    token = enter_call(None)
-    try:
-        yield
-    finally:
-        leave_call(token)
 
 
 def _unused(*asked: Any) -> NoReturn:

@@ -7,13 +7,13 @@ import logging
 import math
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
-from typing import Final
+from contextlib import aclosing, suppress
+from typing import Final, Literal, TypeAlias
 
 from kratos.codec.messages import Oneof
 from kratos.contrib.etcd.connection import AWAY, Connection
 from kratos.contrib.etcd.span import Span, follow
-from kratos.errors import Error, NotFound
+from kratos.errors import NotFound
 from kratos.registry.base import Instance
 from kratos.registry.patience import Patience
 from kratos.registry.record import Neighbours, encode
@@ -38,6 +38,8 @@ __all__ = ["EtcdRegistry"]
 logger = logging.getLogger("kratos.registry")
 
 _RETRY_SECONDS: Final = 1.0
+
+_Put: TypeAlias = Oneof[Literal["request_put"], PutRequest]
 
 
 class EtcdRegistry(SupervisedRegistry):
@@ -82,6 +84,7 @@ class EtcdRegistry(SupervisedRegistry):
         self._namespace = namespace.rstrip("/")
         self._ttl = math.ceil(ttl)
         self._leases: dict[bytes, list[int]] = {}
+        self._taken: set[bytes] = set()
         self._neighbours = Neighbours("etcd")
 
     async def hold(self, instance: Instance, found: Callable[[], None], /) -> None:
@@ -163,18 +166,20 @@ class EtcdRegistry(SupervisedRegistry):
         """Looks whether the record is still there; one that somebody has deleted is written again."""
         asked = LeaseTimeToLiveRequest(ID=record.lease, keys=True)
         if record.key in (await LeaseClient(self._etcd).lease_time_to_live(asked)).keys:
+            self._taken.discard(record.key)
             return
-        nothing = Compare(target=Compare.CompareTarget.CREATE, key=record.key, target_union=Oneof("create_revision", 0))
-        put = RequestOp(request=Oneof("request_put", record))
+        nothing = Compare(key=record.key)  # its version is 0
+        put = RequestOp(request=_Put("request_put", record))
         done = await KVClient(self._etcd).txn(TxnRequest(compare=[nothing], success=[put]))
-        words = "somebody had deleted it; it is there again" if done.succeeded else "somebody else has written it"
-        logger.warning("etcd: %s: %s", record.key.decode(), words)
+        if done.succeeded:
+            logger.warning("etcd: %s was deleted by somebody, and is there again", record.key.decode())
+        elif record.key not in self._taken:
+            self._taken.add(record.key)
+            logger.warning("etcd: %s was written by somebody else; is this id used twice?", record.key.decode())
 
     async def _revoke(self, key: bytes, lease: int) -> None:
-        try:
+        with suppress(NotFound):  # it has ended by itself
             await LeaseClient(self._etcd).lease_revoke(LeaseRevokeRequest(ID=lease))
-        except NotFound:  # it has ended by itself
-            pass
         self._leases.get(key, []).remove(lease)
 
 

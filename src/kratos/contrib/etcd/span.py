@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 from kratos.codec.messages import Oneof
 from kratos.contrib.etcd.connection import Connection
@@ -24,13 +24,15 @@ _GATHER_SECONDS: Final = 0.05
 
 T = TypeVar("T")
 
+_Create: TypeAlias = Oneof[Literal["create_request"], WatchCreateRequest]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """Which keys.
 
     Attributes:
-        key: The key, or the prefix.
+        key: The key, or the prefix: some text in UTF-8.
         below: Whether it is a prefix.
     """
 
@@ -40,10 +42,8 @@ class Span:
     @property
     def end(self) -> bytes:
         """The first key that does not belong to it, as etcd wants to know it."""
-        if not self.below:
-            return b""
-        head = self.key.rstrip(b"\xff")
-        return head[:-1] + bytes([head[-1] + 1]) if head else b"\0"
+        # Nothing in UTF-8 is the last byte there is.
+        return self.key[:-1] + bytes([self.key[-1] + 1]) if self.below else b""
 
 
 async def load(etcd: Connection, span: Span) -> tuple[list[KeyValue], int]:
@@ -59,9 +59,7 @@ async def load(etcd: Connection, span: Span) -> tuple[list[KeyValue], int]:
         key = page.kvs[-1].key + b"\0"
 
 
-async def follow(
-    etcd: Connection, span: Span, read: Callable[[KeyValue], T | None]
-) -> AsyncGenerator[dict[bytes, T]]:
+async def follow(etcd: Connection, span: Span, read: Callable[[KeyValue], T | None]) -> AsyncGenerator[dict[bytes, T]]:
     """Yields all there is, first as it is now and then after each change; what it yields is the receiver's own.
 
     Args:
@@ -119,7 +117,7 @@ class _Following(Generic[T]):
         """
         create = WatchCreateRequest(key=span.key, range_end=span.end, start_revision=revision + 1, fragment=True)
         async with WatchClient(self._etcd).watch() as stream:
-            await stream.send(WatchRequest(request_union=Oneof("create_request", create)))
+            await stream.send(WatchRequest(request_union=_Create("create_request", create)))
             response = await self._first(stream)
             if response.header and response.header.revision < revision:
                 raise ServiceUnavailable(f"etcd is at revision {response.header.revision} and was at {revision} before")
