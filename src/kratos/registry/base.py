@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Discovery", "Instance", "InvalidInstance", "Keeper", "Lister", "Registrar", "Troubled"]
+__all__ = ["Discovery", "Instance", "InvalidInstance", "Keeper", "Lister", "Registrar", "Registry", "Troubled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,10 @@ class Discovery(Protocol):
             scheme: Only instances with an endpoint of this scheme (``grpc``, ``http``, …); None is all.
         """
         ...
+
+
+class Registry(Registrar, Discovery, Protocol):
+    """Both in one."""
 
 
 class Keeper(Protocol):

@@ -104,14 +104,24 @@ class Neighbours:
         try:
             instance = decode(data)
         except ValueError as failure:
-            if self._bad.get(where) != data:
-                logger.warning("%s: %s is skipped: %s", self._registry, where, failure)
-                if len(self._bad) >= _REMEMBERED:
-                    del self._bad[next(iter(self._bad))]
-                self._bad[where] = data
+            self.skip(where, data, failure)
             return None
         self._bad.pop(where, None)
         return instance
+
+    def skip(self, where: str, data: bytes | str, why: object) -> None:
+        """Tells the log that a record is skipped, unless it was told of this one already.
+
+        Args:
+            where: The key or file it stands in.
+            data: The record, or what is known of it.
+            why: What is wrong with it.
+        """
+        if self._bad.get(where) != data:
+            logger.warning("%s: %s is skipped: %s", self._registry, where, why)
+            if len(self._bad) >= _REMEMBERED:
+                del self._bad[next(iter(self._bad))]
+            self._bad[where] = data
 
 
 def _pairs(instance: Instance) -> list[tuple[Any, Any]]:

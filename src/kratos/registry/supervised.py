@@ -23,9 +23,14 @@ class SupervisedRegistry(ABC):
     """
 
     def __init__(self, registry: str, patience: Patience | None = None) -> None:
-        self._patience = patience or Patience()
-        self._registrations = Registrations(self, registry, self._patience)
-        self._watches = Watches(self, registry, self._patience)
+        patience = patience or Patience()
+        self._registry = registry
+        self._registrations = Registrations(self, registry, patience)
+        self._watches = Watches(self, registry, patience)
+
+    def __str__(self) -> str:
+        """What it is, in a few words for the banner."""
+        return self._registry
 
     async def register(self, instance: Instance, /) -> None:
         """Keeps an instance registered until ``deregister``, whatever becomes of the registry; see ``Registrar``.
