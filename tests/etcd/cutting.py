@@ -1,4 +1,4 @@
-"""Runs in a network of its own, cuts it, and mends it again: ``unshare --map-root-user --net python cutting.py FOLDER``."""
+"""Cuts the network and mends it again: ``unshare --map-root-user --net python cutting.py FOLDER``."""
 
 from __future__ import annotations
 

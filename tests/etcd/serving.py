@@ -9,9 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,7 +64,8 @@ class Etcd:
         """Waits until it answers."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
-            assert self._process is not None and self._process.poll() is None, self.log.read_text()
+            assert self._process is not None
+            assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, f"etcd does not get ready\n{self.log.read_text()}"
             time.sleep(0.02)
 
@@ -120,6 +123,69 @@ async def until(true: Callable[[], object]) -> None:
     while not await asyncio.to_thread(true):
         assert time.monotonic() < end, "it never came true"
         await asyncio.sleep(0.05)
+
+
+class Relay:
+    """A stretch of network in front of a server, which can be cut without closing a connection.
+
+    Args:
+        address: The server's.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._server = address
+        self._loop = asyncio.new_event_loop()
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self._ended = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._run()))
+        self._thread.start()
+        self._ready.wait(PATIENCE_SECONDS)
+
+    def cut(self) -> None:
+        """Lets no byte through any more."""
+        self._loop.call_soon_threadsafe(self._whole.clear)
+
+    def heal(self) -> None:
+        """Lets bytes through again."""
+        self._loop.call_soon_threadsafe(self._whole.set)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(PATIENCE_SECONDS)
+
+    async def _run(self) -> None:
+        host, _, port = self.address.partition(":")
+        server = await asyncio.start_server(self._connect, host, int(port))
+        self._ready.set()
+        await self._ended.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = self._server.partition(":")
+        with suppress(OSError, asyncio.CancelledError):
+            await self._whole.wait()
+            there = await asyncio.open_connection(host, int(port))
+            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+        writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                await self._whole.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
 
 
 def free_port() -> int:

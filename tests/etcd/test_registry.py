@@ -12,7 +12,10 @@ from etcd.serving import NEEDED, PATIENCE_SECONDS, Etcd, until
 
 from kratos.contrib.etcd import EtcdRegistry
 from kratos.contrib.etcd import span as span_module
+from kratos.contrib.etcd.connection import Connection as EtcdConnection
 from kratos.registry import Instance, Patience
+from kratos.wire.etcd.etcdserverpb.rpc_kratos import KVClient
+from kratos.wire.etcd.etcdserverpb.rpc_pb import DeleteRangeRequest, PutRequest
 
 pytestmark = NEEDED
 
@@ -102,14 +105,14 @@ async def test_names_keep_to_themselves(etcd: Etcd, registry: Make) -> None:
     names = ["a", "a/b", "ab", "a/", "größe/ß", "größe", "a%2Fb", "*", "a b"]
     ids = ["1", "b/1", "b%2F1", "1%", "%252F"]
     for name in names:
-        for id in ids:
-            await ours.register(Instance(id, name, f"{name} {id}"))
+        for each in ids:
+            await ours.register(Instance(each, name, f"{name} {each}"))
     keys = etcd.keys()
     assert len(keys) == len(names) * len(ids)
     assert {"/microservices/a/1", "/microservices/a/b/1", "/microservices/größe/1", "/microservices/a/1%"} <= {*keys}
     for name in names:
         async with watching(ours, name) as seen:
-            await seen.until(**{id: f"{name} {id}" for id in ids})
+            await seen.until(**{each: f"{name} {each}" for each in ids})
 
 
 async def test_registering_again_replaces(etcd: Etcd, registry: Make) -> None:
@@ -236,6 +239,32 @@ async def test_leaving_without_etcd(etcd: Etcd, registry: Make) -> None:
     etcd.resume()
     await ours.deregister(SHOP)
     assert etcd.keys() == {}
+
+
+async def test_ten_thousand(etcd: Etcd, registry: Make) -> None:
+    """A service of ten thousand is one list, and changes of it are few."""
+    many = {str(number): "" for number in range(10_000)}
+    async with EtcdConnection(etcd.url, user="", password="", tls=None, timeout=60.0) as connection:
+        client = KVClient(connection)
+        for start in range(0, len(many), 500):
+            await asyncio.gather(
+                *(
+                    client.put(PutRequest(key=f"/microservices/many/{each}".encode(), value=record(each)))
+                    for each in [*many][start : start + 500]
+                )
+            )
+        async with watching(registry(), "many") as seen:
+            await seen.until(**many)
+            assert len(seen.lists) == 1
+            await client.delete_range(
+                DeleteRangeRequest(key=b"/microservices/many/1", range_end=b"/microservices/many/2")
+            )
+            await seen.until(**{each: "" for each in many if not each.startswith("1")})
+            assert len(seen.lists) < 100
+
+
+def record(id: str) -> bytes:
+    return f'{{"id":"{id}","name":"many"}}'.encode()
 
 
 async def test_pages(etcd: Etcd, registry: Make, monkeypatch: pytest.MonkeyPatch) -> None:

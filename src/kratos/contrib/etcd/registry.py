@@ -89,7 +89,8 @@ class EtcdRegistry(SupervisedRegistry):
 
     async def hold(self, instance: Instance, found: Callable[[], None], /) -> None:
         """Writes the record with a lease and keeps that alive; see ``Keeper``."""
-        record = PutRequest(key=self._key(instance), value=encode(instance))
+        value = encode(instance)
+        record = PutRequest(key=self._key(instance), value=value)
         leases = self._leases.setdefault(record.key, [])
         async with self._etcd:
             lease = (await LeaseClient(self._etcd).lease_grant(LeaseGrantRequest(TTL=self._ttl))).ID

@@ -90,19 +90,19 @@ class _Following(Generic[T]):
         found, revision = await load(self._etcd, span)
         for each in found:
             self._take(each, gone=False)
-        yield dict(self._held)
         watch = asyncio.create_task(self._watch(span, revision), name=f"kratos etcd watch {span.key!r}")
         watch.add_done_callback(lambda _: self._changed.set())
+        pause = 0.0
         try:
             while True:
                 await self._changed.wait()
-                if not watch.done():
-                    await asyncio.sleep(_GATHER_SECONDS)
+                await asyncio.sleep(pause)
                 self._changed.clear()
                 if watch.done():
                     watch.result()
                     return
                 yield dict(self._held)
+                pause = _GATHER_SECONDS
         finally:
             watch.cancel()
             await asyncio.wait([watch])
@@ -121,6 +121,8 @@ class _Following(Generic[T]):
             response = await self._first(stream)
             if response.header and response.header.revision < revision:
                 raise ServiceUnavailable(f"etcd is at revision {response.header.revision} and was at {revision} before")
+            if not response.canceled:
+                self._changed.set()
             while not response.canceled:
                 self._take_events(response)
                 response = await _next(stream)
