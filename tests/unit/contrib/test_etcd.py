@@ -20,7 +20,6 @@ from kratos.transport.tls import TLS
     [
         ({"ttl": 0.5}, "ttl is 0.5: etcd counts in whole seconds, from 1 on"),
         ({"ttl": float("nan")}, "ttl is nan"),
-        ({"timeout": 0}, "timeout is 0: it must be a positive number of seconds"),
         ({"endpoints": []}, "etcd needs an endpoint"),
         ({"endpoints": "127.0.0.1:2379,,"}, "is not host:port"),
         ({"endpoints": "127.0.0.1"}, "'127.0.0.1' is not host:port"),
@@ -41,8 +40,15 @@ def test_paths(path: str) -> None:
         EtcdSource("127.0.0.1:2379", path)
 
 
-def test_the_name_of_a_source() -> None:
-    """It is what a person looks for."""
+def test_a_limit_that_is_none() -> None:
+    """A time limit is positive."""
+    with pytest.raises(ValueError, match="timeout is 0: it must be a positive number of seconds"):
+        EtcdSource("127.0.0.1:2379", "/shop/", timeout=0)
+
+
+def test_names() -> None:
+    """They are what a person looks for."""
+    assert str(EtcdRegistry("127.0.0.1:2379, 127.0.0.1:2380")) == "etcd at 127.0.0.1:2379,127.0.0.1:2380"
     assert EtcdSource("127.0.0.1:2379", "/shop/").name == "etcd:/shop/"
 
 

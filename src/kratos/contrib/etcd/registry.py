@@ -55,8 +55,7 @@ class EtcdRegistry(SupervisedRegistry):
         user: Who we are, where etcd has authentication. The user has to read and write below the namespace.
         password: The user's password.
         tls: Whom to trust, and who we are; as for ``GRPCClient``.
-        timeout: Seconds for one attempt of one request to one member.
-        patience: How long etcd is waited for.
+        patience: How long etcd is waited for. A member that has not answered after two thirds of an attempt is left.
 
     Raises:
         ValueError: An endpoint cannot be read, a file of ``tls`` cannot be used, or a time is too short.
@@ -74,18 +73,22 @@ class EtcdRegistry(SupervisedRegistry):
         user: str = "",
         password: str = "",
         tls: TLS | None = None,
-        timeout: float = 2.0,
         patience: Patience | None = None,
     ) -> None:
+        patience = patience or Patience()
         super().__init__("etcd", patience)
         if not ttl >= 1:
             raise ValueError(f"ttl is {ttl!r}: etcd counts in whole seconds, from 1 on")
+        timeout = patience.attempt * 2 / 3  # so that an attempt is not over before the next member has been asked
         self._etcd = Connection(endpoints, user=user, password=password, tls=tls, timeout=timeout)
         self._namespace = namespace.rstrip("/")
         self._ttl = math.ceil(ttl)
         self._leases: dict[bytes, list[int]] = {}
         self._taken: set[bytes] = set()
         self._neighbours = Neighbours("etcd")
+
+    def __str__(self) -> str:
+        return f"etcd at {self._etcd.name}"
 
     async def hold(self, instance: Instance, found: Callable[[], None], /) -> None:
         """Writes the record with a lease and keeps that alive; see ``Keeper``."""
@@ -99,8 +102,9 @@ class EtcdRegistry(SupervisedRegistry):
             record.lease = lease
             await KVClient(self._etcd).put(record)
             found()
-            for each in earlier:  # what is still on its way with one of them comes too late now
-                await self._revoke(record.key, each)
+            with suppress(*AWAY):
+                for each in earlier:  # what is still on its way with one of them comes too late now
+                    await self._revoke(record.key, each)
             await self._keep(record)
 
     async def forget(self, instance: Instance, /) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
@@ -58,7 +59,9 @@ class EtcdSource:
         self._below = path.endswith("/")
         if not path or (not self._below and _suffix(path) not in FORMATS):
             raise ValueError(f"{path!r}: a key has to end in one of {_FORMATS}, and a prefix of keys in a slash")
-        self._etcd = Connection(endpoints, user=user, password=password, tls=tls, timeout=timeout)
+        # One for each use: configuration is often read in one event loop and followed in another.
+        self._connect = partial(Connection, endpoints, user=user, password=password, tls=tls, timeout=timeout)
+        self._where = self._connect().name
         self._path = path
         self._span = Span(path.encode(), below=self._below)
         self._optional = optional
@@ -71,10 +74,10 @@ class EtcdSource:
     async def load(self) -> Layer:
         """Reads all there is; see ``Source``."""
         try:
-            async with self._etcd:
-                found, _ = await load(self._etcd, self._span)
+            async with self._connect() as etcd:
+                found, _ = await load(etcd, self._span)
         except Error as error:
-            what = f"cannot be read from {self._etcd.name}: {error.message}"
+            what = f"cannot be read from {self._where}: {error.message}"
             raise ConfigError([Problem(what, place=Place(self.name))]) from error
         state = self._state({kv.key: kv.value for kv in found})
         if isinstance(state, ConfigError):
@@ -85,13 +88,13 @@ class EtcdSource:
         """Yields what there is, and what it becomes; see ``WatchedSource``."""
         told: dict[bytes, bytes] | None = None
         try:
-            async with self._etcd, aclosing(follow(self._etcd, self._span, _value)) as states:
+            async with self._connect() as etcd, aclosing(follow(etcd, self._span, _value)) as states:
                 async for held in states:
                     if held != told:
                         told = held
                         yield self._state(held)
         except Error as error:
-            raise ConnectionError(f"{self._etcd.name}: {error.message}") from error
+            raise ConnectionError(f"{self._where}: {error.message}") from error
 
     def _state(self, held: Mapping[bytes, bytes]) -> State:
         root = EMPTY
@@ -103,7 +106,7 @@ class EtcdSource:
                 problems += error.problems
         if not held and not self._optional:
             what = "there is no key below this prefix" if self._below else "there is no such key"
-            problems.append(Problem(f"{what} in etcd ({self._etcd.name})", place=Place(self.name)))
+            problems.append(Problem(f"{what} in etcd ({self._where})", place=Place(self.name)))
         return ConfigError(problems) if problems else Layer(root)
 
     def _node(self, key: bytes, value: bytes) -> Node:

@@ -51,10 +51,10 @@ def _generate_drivers(root: Path) -> None:
         target = root / "drivers" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    plugins = [
-        Plugin("protoc_gen_py:main", root / "wire"),
-        Plugin("kratos.tools.codegen.plugin:main", root / "wire", ("line_length=120",)),
-    ]
+    out = root / "wire"
+    # Not left to PYTHONPATH: pip takes off it what an editable installation has put on the path before.
+    ours = Plugin("kratos.tools.codegen.plugin:main", out, ("line_length=120",), Path(__file__).parents[3])
+    plugins = [Plugin("protoc_gen_py:main", out), ours]
     generate(root, ["drivers"], plugins, paths=[f"drivers/{folder}" for folder in DRIVERS])
 
 
