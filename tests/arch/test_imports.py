@@ -28,8 +28,8 @@ VENDORS = (
 # The house as it will stand: enough modules for every contract to have something to say.
 HOUSE = (
     "version", "lazy", "cookies", "masking", "errors", "metadata", "live", "operation", "call", "handler", "service",
-    "wire.google", "wire.etcd.rpc", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base", "codec.messages", "codec.yaml",
-    "codec.multipart",
+    "wire.google", "wire.etcd.rpc", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base",
+    "codec.messages", "codec.yaml", "codec.multipart",
     "registry.base", "registry.supervisor", "cache.base", "cache.memory", "config.base", "config.file",
     "log.fields", "openapi.document", "selector.base", "selector.p2c", "resilience.base", "resilience.sre", "app",
     "middleware.recovery", "middleware.tracing", "middleware.retry", "transport.client", "transport.dispatch",

@@ -38,6 +38,8 @@ __all__ = ["EtcdRegistry"]
 logger = logging.getLogger("kratos.registry")
 
 _RETRY_SECONDS: Final = 1.0
+_RENEW_SECONDS: Final = 5.0
+"""The longest time between two signs of life: it is as long until we learn that etcd has forgotten us."""
 
 _Put: TypeAlias = Oneof[Literal["request_put"], PutRequest]
 
@@ -143,7 +145,7 @@ class EtcdRegistry(SupervisedRegistry):
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._ttl
-        pause = self._ttl / 3
+        usual = pause = min(_RENEW_SECONDS, self._ttl / 3)
         while True:
             await asyncio.sleep(pause)
             asked = loop.time()
@@ -153,10 +155,10 @@ class EtcdRegistry(SupervisedRegistry):
             except AWAY:
                 if loop.time() >= ends:
                     raise
-                pause = min(_RETRY_SECONDS, self._ttl / 3)
+                pause = min(_RETRY_SECONDS, usual)
             else:
                 ends = asked + self._ttl
-                pause = self._ttl / 3
+                pause = usual
 
     async def _renew(self, lease: int) -> None:
         async with LeaseClient(self._etcd).lease_keep_alive(timeout=self._etcd.timeout) as stream:

@@ -83,6 +83,7 @@ class _Following(Generic[T]):
         self._etcd = etcd
         self._read = read
         self._held: dict[bytes, T] = {}
+        self._pieces: list[Event] = []
         self._changed = asyncio.Event()
 
     async def states(self, span: Span) -> AsyncGenerator[dict[bytes, T]]:
@@ -138,11 +139,15 @@ class _Following(Generic[T]):
             raise ServiceUnavailable(f"etcd has not begun a watch within {limit:g} s") from None
 
     def _take_events(self, response: WatchResponse) -> None:
-        for event in response.events:
+        """Takes what has happened, when all of it is there."""
+        self._pieces += response.events
+        if response.fragment or not self._pieces:
+            return
+        for event in self._pieces:
             if event.kv is not None:
                 self._take(event.kv, gone=event.type == Event.EventType.DELETE)
-        if response.events and not response.fragment:
-            self._changed.set()
+        self._pieces.clear()
+        self._changed.set()
 
     def _take(self, kv: KeyValue, *, gone: bool) -> None:
         value = None if gone else self._read(kv)
