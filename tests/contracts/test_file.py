@@ -142,6 +142,11 @@ async def test_a_record_that_goes_while_it_is_read(tmp_path: Path) -> None:
     async with opened(tmp_path) as registry:
         assert registry._decoded(str(tmp_path / "gone")) is None
         assert module._stamp(tmp_path / "gone") is None
+        (tmp_path / "shop").mkdir()
+        (tmp_path / "shop" / "1@me.json").symlink_to("nowhere")
+        lock = Lock(tmp_path / "me.lock")
+        assert registry._read("shop", {}) == []
+        lock.release()
 
 
 async def test_a_folder_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -170,6 +170,26 @@ async def test_nobody_serves_when_all_say_so(caplog: pytest.LogCaptureFixture) -
         await clock.settle()
 
 
+async def test_a_watch_that_ends() -> None:
+    """It is begun again, a second later."""
+
+    class Ending(MemoryRegistry):
+        async def watch(self, name: str, scheme: str | None = None, /) -> AsyncIterator[tuple[Instance, ...]]:
+            yield self._find(name, scheme)
+
+    ending = Ending()
+    with FakeClock() as clock:
+        lists = MultiRegistry(ending).watch("shop")
+        assert await anext(lists) == ()
+        await ending.register(ONE)
+        waiting = asyncio.ensure_future(anext(lists))
+        await clock.advance(0.9)
+        assert not waiting.done()
+        await clock.advance(0.2)
+        assert await waiting == (ONE,)
+        await lists.aclose()  # type: ignore[attr-defined]
+
+
 async def test_parts() -> None:
     """What registries have besides is reached through it; who only registers is not watched."""
 
@@ -187,6 +207,7 @@ async def test_parts() -> None:
     assert wild.is_closed
     lists = MultiRegistry(Only()).watch("shop")
     assert await anext(lists) == ()
+    await lists.aclose()  # type: ignore[attr-defined]
 
 
 def test_what_is_no_registry() -> None:

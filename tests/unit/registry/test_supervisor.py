@@ -227,9 +227,10 @@ async def test_a_deregistration_that_hangs() -> None:
 
 async def test_who_deregisters_may_leave() -> None:
     """Being cancelled half-way is fine: the removal goes on by itself, and what comes after it waits for it."""
-    keeper = Keeper()
+    keeper, meter = Keeper(), PrometheusMeter()
     with FakeClock() as clock:
         kept = registrations(keeper)
+        kept.measure(meter)
         await kept.register(ONE)
         keeper.hangs = True
         leaving = asyncio.create_task(kept.deregister(ONE))
@@ -237,11 +238,12 @@ async def test_who_deregisters_may_leave() -> None:
         leaving.cancel()
         await clock.settle()
         assert leaving.cancelled()
+        assert gauge(meter) == []
         coming = asyncio.create_task(kept.register(TWO))
-        await clock.advance(0.5)
+        await clock.advance(2.9)
         assert "hold v2" not in keeper.log
         keeper.hangs = False
-        await clock.advance(3)
+        await clock.advance(0.2)
         await coming
         assert keeper.held == {"v2"}
         await kept.deregister(TWO)
