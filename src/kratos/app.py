@@ -134,7 +134,7 @@ class App:
         middleware: What every call passes on every server, the first one outermost; ``recovery(), access_log()`` if
             not given.
         servers: What listens.
-        registrar: Where the process makes itself known once it serves; closed in the end, if it can be.
+        registrar: Where the process makes itself known once it serves.
         registration: At which address, and what happens if the registry is away.
         hooks: Async context managers around the servers, the first one outermost: databases, clients, caches.
         metadata: Facts about this instance, for the registry.
@@ -310,9 +310,6 @@ class App:
         while self._entered:
             entered = self._entered.pop()
             failures += filter(None, [await _bounded(entered.leave(), limits.hook, "leave", entered.manager)])
-        registrar: object = self.registrar
-        if isinstance(registrar, _Closing):  # last: clients in hooks may have asked it
-            failures += filter(None, [await _bounded(registrar.aclose(), limits.hook, "close", registrar)])
         return failures
 
     async def _deregister(self, announcement: Announcement) -> None:

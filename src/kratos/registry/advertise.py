@@ -39,12 +39,7 @@ def advertised(endpoints: Iterable[str], advertise: str = "", *, addresses: Addr
     endpoints = tuple(endpoints)
     addresses = addresses or own_addresses
     if "://" in advertise:
-        urls = [url.strip().rstrip("/") for url in advertise.split(",")]
-        for url in urls:
-            if not all(url.partition("://")) or "/" in url.partition("://")[2]:
-                raise ValueError(
-                    f"KRATOS_ADVERTISE or advertise has {url!r}: it is no URL such as grpc://10.0.0.7:9000"
-                )
+        urls = [_checked(url.strip()) for url in advertise.split(",")]
         schemes = {url.partition("://")[0] for url in urls}
         others = [url for url in endpoints if url.partition("://")[0] not in schemes]
         return (*advertised(others, addresses=addresses), *urls)
@@ -88,6 +83,14 @@ def is_usable(address: str) -> bool:
         or mapped.is_unspecified
         or str(mapped) == "255.255.255.255"
     )
+
+
+def _checked(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    where = rest.rstrip("/")
+    if not scheme or not where or "/" in where:
+        raise ValueError(f"KRATOS_ADVERTISE or advertise has {url!r}: it is no URL such as grpc://10.0.0.7:9000")
+    return scheme + separator + where
 
 
 def _chosen(advertise: str, addresses: Addresses) -> str:
