@@ -163,11 +163,10 @@ class EtcdRegistry(SupervisedRegistry):
     async def _renew(self, lease: int) -> None:
         async with LeaseClient(self._etcd).lease_keep_alive(timeout=self._etcd.timeout) as stream:
             await stream.send(LeaseKeepAliveRequest(ID=lease))
-            async for reply in stream:
-                if reply.TTL > 0:
-                    return
-                break
-        raise ConnectionError(f"etcd does not know the lease any more; it lasts {self._ttl} s, or etcd has lost it")
+            await stream.done()
+            lasts = [reply.TTL async for reply in stream]
+        if not any(lasts):
+            raise ConnectionError(f"etcd does not know the lease any more; it lasts {self._ttl} s, or etcd has lost it")
 
     async def _look(self, record: PutRequest) -> None:
         """Looks whether the record is still there; one that somebody has deleted is written again."""
