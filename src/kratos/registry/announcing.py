@@ -72,6 +72,7 @@ class Announcement:
             Exception: It is required, and the registry refuses.
         """
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # In a context of its own: it may go on when whoever has started it is done.
         self._task = asyncio.create_task(self._run(first), name=f"register {self._instance.name}", context=Context())
         await asyncio.wait([first], timeout=self._registration.wait)
         if first.done():
@@ -103,17 +104,33 @@ class Announcement:
                 await self._registrar.register(self._instance)
             except Exception as failure:
                 failures += 1
-                self._trouble = f"{type(failure).__name__}: {failure}"
+                is_refused = self._note(failure)
+                is_over = is_refused or (self._registration.required and not first.done())
                 if not first.done():
-                    if self._registration.required or isinstance(failure, InvalidInstance):
-                        first.set_exception(failure)
-                        return
-                    first.set_result(None)
+                    _tell(first, failure if is_over else None)
+                if is_over:
+                    return
                 await asyncio.sleep(self._patience.pause(failures))
             else:
                 if failures:
                     logger.warning("%s is registered, after %d attempts that failed", self._instance.name, failures)
                 self._trouble = ""
                 if not first.done():
-                    first.set_result(None)
+                    _tell(first, None)
                 return
+
+    def _note(self, failure: Exception) -> bool:
+        """Remembers why it is not registered; returns whether it never can be."""
+        self._trouble = f"{type(failure).__name__}: {failure}"
+        if not isinstance(failure, InvalidInstance):
+            return False
+        logger.error("%s can never be registered: %s", self._instance.name, failure)
+        return True
+
+
+def _tell(first: asyncio.Future[None], failure: Exception | None) -> None:
+    if failure is None:
+        first.set_result(None)
+    else:
+        first.set_exception(failure)
+        first.exception()  # whoever waited may have left

@@ -112,6 +112,21 @@ async def test_what_can_never_be_registered() -> None:
         await Announcement(Registrar(InvalidInstance("too long")), ONE, Registration()).begin()
 
 
+async def test_a_late_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    """A registry that comes late and then refuses is told to the log, and not asked again."""
+    registrar = Registrar(ConnectionRefusedError("no registry"))
+    with FakeClock() as clock:
+        announcement = Announcement(registrar, ONE, Registration())
+        await announcement.begin()
+        registrar.fails = InvalidInstance("too long")
+        await clock.advance(5)
+        asked = len(registrar.log)
+        await clock.advance(100)
+        assert len(registrar.log) == asked
+        assert "shop can never be registered: too long" in caplog.text
+        assert announcement.trouble == "InvalidInstance: too long"
+
+
 async def test_leaving_without_having_come() -> None:
     """What never began is deregistered all the same: an earlier attempt may have reached the registry."""
     registrar = Registrar()

@@ -54,9 +54,9 @@ class Wild(MemoryRegistry):
         await self.free.wait()
 
 
-def free(registry: Wild) -> Wild:
-    registry.free.set()
-    return registry
+def freed(wild: Wild) -> Wild:
+    wild.free.set()
+    return wild
 
 
 async def listed(registry: MemoryRegistry) -> tuple[Instance, ...]:
@@ -65,7 +65,7 @@ async def listed(registry: MemoryRegistry) -> tuple[Instance, ...]:
 
 async def test_registered_everywhere() -> None:
     """What is registered is found in each of them, and in none when it has left."""
-    one, two = MemoryRegistry(), free(Wild())
+    one, two = MemoryRegistry(), freed(Wild())
     multi = MultiRegistry(one, two)
     await multi.register(ONE)
     assert await listed(one) == await listed(two) == (ONE,)
