@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
     ("page", "count"),
     [
         ("admin.md", 2),
+        ("etcd.md", 2),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
@@ -21,6 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("logs.md", 5),
         ("metrics.md", 3),
         ("openapi.md", 2),
+        ("registry.md", 3),
         ("tracing.md", 4),
     ],
 )
