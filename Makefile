@@ -16,7 +16,7 @@ PEERS := $(VENV)/.installed-peers
 
 # What an editable install depends on: the generated kratos.wire is part of it.
 SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
-	src/kratos/tools/failure.py src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py src/kratos/tools/codegen/prototext.py
+	src/kratos/tools/failure.py $(wildcard src/kratos/tools/codegen/*.py)
 
 HELLO := examples/helloworld
 PYTEST := $(PY) -m pytest

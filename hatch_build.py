@@ -18,8 +18,9 @@ class WireHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's bui
             return
         root = Path(self.root)
         sys.path.insert(0, str(root / "src"))
-        try:
+        try:  # the path is for buf's plugins as well, one of which is ours
             from kratos.tools.codegen.wire import build  # noqa: PLC0415 - only found on the path just added
+
+            build(root / "src" / "kratos" / "wire")
         finally:
             sys.path.pop(0)
-        build(root / "src" / "kratos" / "wire")

@@ -7,9 +7,44 @@ from typing import TYPE_CHECKING
 from kratos.lazy import lazy
 
 if TYPE_CHECKING:
-    from kratos.registry.base import Discovery, Instance, Registrar
+    from kratos.registry.base import Discovery, Instance, InvalidInstance, Registrar, Registry
+    from kratos.registry.dns import DNSDiscovery
+    from kratos.registry.file import FileRegistry
     from kratos.registry.memory import MemoryRegistry
+    from kratos.registry.multi import MultiRegistry
+    from kratos.registry.patience import Patience
+    from kratos.registry.static import StaticDiscovery
+    from kratos.registry.supervised import SupervisedRegistry
 
-__all__ = ["Discovery", "Instance", "MemoryRegistry", "Registrar"]
+__all__ = [
+    "DNSDiscovery",
+    "Discovery",
+    "FileRegistry",
+    "Instance",
+    "InvalidInstance",
+    "MemoryRegistry",
+    "MultiRegistry",
+    "Patience",
+    "Registrar",
+    "Registry",
+    "StaticDiscovery",
+    "SupervisedRegistry",
+]
 
-__getattr__ = lazy(__name__, {"Discovery": "base", "Instance": "base", "MemoryRegistry": "memory", "Registrar": "base"})
+__getattr__ = lazy(
+    __name__,
+    {
+        "DNSDiscovery": "dns",
+        "Discovery": "base",
+        "FileRegistry": "file",
+        "Instance": "base",
+        "InvalidInstance": "base",
+        "MemoryRegistry": "memory",
+        "MultiRegistry": "multi",
+        "Patience": "patience",
+        "Registrar": "base",
+        "Registry": "base",
+        "StaticDiscovery": "static",
+        "SupervisedRegistry": "supervised",
+    },
+)

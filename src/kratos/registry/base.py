@@ -1,12 +1,12 @@
-"""The words of registration and discovery; drivers import this module and nothing else of the room."""
+"""The words of registration and discovery."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Discovery", "Instance", "Registrar"]
+__all__ = ["Discovery", "Instance", "InvalidInstance", "Keeper", "Lister", "Registrar", "Registry", "Troubled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,22 @@ class Instance:
     endpoints: tuple[str, ...] = ()
 
 
+class InvalidInstance(ValueError):
+    """This instance can never be registered; the message says why."""
+
+
 class Registrar(Protocol):
     """Where a process makes itself known."""
 
     async def register(self, instance: Instance, /) -> None:
         """Makes the instance known until ``deregister``; returns when it can be found.
 
-        Registering an id again replaces what was known of it.
+        Registering an id again replaces what was known of it. While the registry cannot be reached a supervised
+        registrar goes on trying, also when this call is cancelled: only ``deregister`` ends that.
 
         Raises:
-            Exception: The registry cannot be reached or refuses; the driver's own words.
+            InvalidInstance: This instance can never be registered here.
+            Exception: The registry cannot be reached or refuses, and the registrar does not try again by itself.
         """
         ...
 
@@ -47,6 +53,15 @@ class Registrar(Protocol):
         Raises:
             Exception: The registry cannot be reached; it will forget the instance by itself after a while.
         """
+        ...
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """A registrar that can say how a registration stands."""
+
+    def trouble(self, instance: Instance, /) -> str:
+        """Returns why an instance cannot be found now, in a few words; empty if all is well. Raises nothing."""
         ...
 
 
@@ -63,5 +78,62 @@ class Discovery(Protocol):
         Args:
             name: The service.
             scheme: Only instances with an endpoint of this scheme (``grpc``, ``http``, …); None is all.
+        """
+        ...
+
+
+class Registry(Registrar, Discovery, Protocol):
+    """Both in one."""
+
+
+class Keeper(Protocol):
+    """What a driver does to make instances known. It tries once; ``Registrations`` tries again.
+
+    Example:
+        ``lease = await grant(15); await put(key, encode(instance), lease); found(); await keep_alive(lease)``
+    """
+
+    async def hold(self, instance: Instance, found: Callable[[], None], /) -> None:
+        """Writes the record, calls ``found`` once others can find it, and keeps it alive until that has come to an end.
+
+        It does not return while the instance is registered. Writing an id that is there already replaces its record,
+        whoever wrote it, without a time in which there is none. Calls for different instances run at the same time;
+        for one id there is never more than one.
+
+        Being cancelled ends the keeping alive and leaves the record where it is: an update or ``forget`` comes next,
+        and neither may be overtaken by what is still on its way here.
+
+        Raises:
+            InvalidInstance: This instance can never be registered here; nobody tries again.
+            Exception: The registry could not be reached, refused, or has lost the record (returning means that too).
+        """
+        ...
+
+    async def forget(self, instance: Instance, /) -> None:
+        """Removes the record; that there is none is fine. Called when ``hold`` has ended.
+
+        Raises:
+            Exception: The registry could not be reached; it will forget the instance by itself after a while.
+        """
+        ...
+
+
+class Lister(Protocol):
+    """What a driver does to tell who serves. It tries once; ``Watches`` tries again."""
+
+    def lists(self, name: str, /) -> AsyncGenerator[Iterable[Instance], None]:
+        """Yields the complete list of instances of a service: as it is now, then after each change, in any order.
+
+        Ending, or raising, means that the registry was away and has to be asked again from the beginning; what it then
+        does not know any more is not believed at once. A driver whose own affair it is to start anew (a compacted
+        revision, an index that was reset) therefore just yields the next complete list. A connection that is dead has
+        to be noticed within seconds.
+
+        Names that only begin with ``name``, the order of a list, and one that says the same as the one before are
+        taken care of by ``Watches``. However many watch a service, this is called once; the generator is closed when
+        nobody does any more.
+
+        Raises:
+            Exception: The registry cannot be reached. A service that nobody serves is an empty list.
         """
         ...

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from kratos.registry.base import Instance
+from kratos.registry.watching import serves
 
 __all__ = ["MemoryRegistry"]
 
@@ -45,15 +46,9 @@ class MemoryRegistry:
 
     def _find(self, name: str, scheme: str | None) -> tuple[Instance, ...]:
         return tuple(
-            instance
-            for instance in self._instances.values()
-            if instance.name == name and (scheme is None or any(_has(url, scheme) for url in instance.endpoints))
+            instance for instance in self._instances.values() if instance.name == name and serves(instance, scheme)
         )
 
     def _tell(self) -> None:
         for changed in self._changed:
             changed.set()
-
-
-def _has(url: str, scheme: str) -> bool:
-    return url.partition("://")[0] == scheme
