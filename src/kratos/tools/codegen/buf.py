@@ -7,7 +7,6 @@ so it stands on the standard library alone.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -80,8 +79,11 @@ class Plugin:
     def command(self) -> list[str]:
         """Returns how the plugin is run."""
         module, _, function = self.entry.partition(":")
-        # -P: buf runs in the project, whose modules must not stand in for ours or the standard library's.
-        return [sys.executable, "-P", "-c", f"from {module} import {function} as run; run()"]
+        # It finds what this process finds, also where that is not installed yet. An empty path is the project, in which
+        # buf runs: its modules must not stand in for ours or the standard library's, hence -P as well.
+        paths = list(filter(None, sys.path))
+        code = f"import sys; sys.path[:] = {paths!r}; from {module} import {function} as run; run()"
+        return [sys.executable, "-P", "-c", code]
 
     def template(self) -> Mapping[str, object]:
         """Returns the plugin as an entry of ``buf.gen.yaml``."""
@@ -162,8 +164,7 @@ def _run(
     command = [executable(), verb, ".", "--config", json.dumps(workspace), *options]
     for path in paths:
         command += ["--path", f'"{path}"' if "," in path else path]  # read as a line of CSV
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)  # noqa: S603 - our own command line
+    return subprocess.run(command, cwd=root, capture_output=True, check=False)  # noqa: S603 - our own command line
 
 
 def _text(said: bytes) -> str:
