@@ -51,24 +51,32 @@ class HashRing:
         self._owners: dict[int, Node] = {}
         self._points: dict[str, tuple[int, ...]] = {}
         self._count = 0
+        self._next: tuple[Sequence[Node], dict[int, Node], list[int]] = ((), {}, [])
         self._active: dict[str, list[int]] = {}
         self._total = 0
 
     def learn(self, nodes: Sequence[Node], /) -> Iterator[None]:
-        """Looks at the nodes of the next update, one at each step; see ``Learning``."""
+        """Puts the nodes of the next update on a ring, in many steps; see ``Learning``."""
+        owners: dict[int, Node] = {}
         for node in nodes:
-            self._look(node)
+            owners.update((point, node) for point in self._look(node))
             yield
+        kept = [point for point in self._at if point in owners]
+        yield
+        came = owners.keys() - set(kept)
+        yield
+        self._next = nodes, owners, sorted([*kept, *came])  # what is in order already is sorted in no time
 
     def update(self, nodes: Sequence[Node], /) -> None:
         """Takes the nodes; see ``Balancer``."""
-        known = {node.address: node for node in nodes}
-        for gone in self._points.keys() - known.keys():
+        if self._next[0] is not nodes:
+            for _ in self.learn(nodes):
+                pass
+        known = {node.address for node in nodes}
+        for gone in self._points.keys() - known:
             del self._points[gone]
             self._active.pop(gone, None)
-        owners = self._owners = {point: node for node in nodes for point in self._look(node)}
-        kept = [point for point in self._at if point in owners]
-        self._at = sorted([*kept, *(owners.keys() - set(kept))])  # what is in order already is sorted in no time
+        _, self._owners, self._at = self._next
         self._count = len(known)
 
     def pick(self, asked: Asked, now: float, /) -> Flight | None:

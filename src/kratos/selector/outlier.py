@@ -121,6 +121,11 @@ class Ejections:
         return out | frozenset(self._cold(now)) if self._warming else out
 
     @property
+    def alone(self) -> frozenset[str]:
+        """Who was left alone the last time that somebody asked."""
+        return self._frozen
+
+    @property
     def soonest(self) -> float:
         """When the next one comes back; infinite if nobody is left alone."""
         return self._soonest

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from kratos.errors import ServiceUnavailable
-from kratos.selector.base import Asked, Balancer, Draw, Flight, Node, Outcome
+from kratos.selector.base import Asked, Balancer, Draw, Flight, Learning, Node, Outcome
 from kratos.selector.outlier import Ejection, Ejections, Outlier
 
 __all__ = ["Admit", "Pool"]
@@ -52,9 +52,19 @@ class Pool:
 
     def update(self, nodes: Sequence[Node]) -> None:
         """Takes the nodes that there are now. Those without weight count if there are no others."""
-        self.nodes = [node for node in nodes if node.weight > 0] or list(nodes)
-        self.balancer.update(self.nodes)
-        alone = self.ejections.out(float("-inf"))
+        for _ in self.updating(nodes):
+            pass
+
+    def updating(self, nodes: Sequence[Node]) -> Iterator[None]:
+        """Takes the nodes at the last of many steps, so that others can run while balancers prepare."""
+        weighty = [node for node in nodes if node.weight > 0] or list(nodes)
+        yield
+        if isinstance(self.balancer, Learning):
+            yield from self.balancer.learn(weighty)
+            yield
+        self.nodes = weighty
+        self.balancer.update(weighty)
+        alone = self.ejections.alone
         absent = alone.difference(node.address for node in self.nodes) if alone else ()
         self.ejections.count = len(self.nodes) + len(absent)
 
