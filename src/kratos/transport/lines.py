@@ -105,6 +105,3 @@ class Lines:
             if not line.busy and now - line.used >= self._idle():
                 self.drop(address)
         self._sweeper = loop.call_later(self._idle(), self._sweep) if self._lines else None
-
-    def __repr__(self) -> str:
-        return f"<Lines {', '.join(f'{address}: {line.busy} calls' for address, line in self._lines.items())}>"

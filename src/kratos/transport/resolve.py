@@ -160,6 +160,7 @@ class Nodes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter: Meter | None = None
         self._ejections: Counter | None = None
+        self._unseen: Callable[[], None] | None = None
         self._members = Members(target, self._scheme, discovery, balancing, left=self._keep, ejected=self._ejected)
         self._lines = Lines(connect, lambda: self._members.balancing.idle)
 
@@ -205,12 +206,15 @@ class Nodes:
                 "Nodes that were left alone for a while, by cause: unreached, consecutive, rate.",
                 labels=("kind", "target", "cause"),
             )
-            meter.observed(
+            self._unseen = meter.observed(
                 "client_nodes", "Nodes that a client knows, by state.", self._states, labels=("kind", "target", "state")
             )
 
     async def aclose(self) -> None:
         """Stops watching and closes every channel; see ``Channels``."""
+        if self._unseen is not None:
+            self._unseen()
+            self._unseen = None
         await self._members.aclose()
         await self._lines.aclose()
 
@@ -258,9 +262,12 @@ class Nodes:
 
     def _nobody(self, call: Call) -> Error:
         found = len(self._members.found)
-        why = f"nobody serves {self._target.service} over {self._scheme}"
-        if found:
+        if self._members.pool.nodes:
+            why = f"the balancer wants none of the nodes of {self._name}"
+        elif found:
             why = f"the filters of the client leave none of the {found} nodes of {self._name}"
+        else:
+            why = f"nobody serves {self._name} over {self._scheme}"
         return ServiceUnavailable(f"{call.operation.name}: {why}", reason="NODE_NOT_FOUND")
 
     def _late(self, call: Call, seconds: float) -> Error:
