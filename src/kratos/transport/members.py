@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from heapq import nsmallest
 from typing import Any, Final
 
 from kratos.live import Live, live
@@ -114,20 +115,20 @@ class Members:
         before, self.found = self.found, found
         await self._renew()
         self.known.set()
-        gone = before.keys() - found.keys()
+        await asyncio.sleep(0)
+        came, gone = found.keys() - before.keys(), before.keys() - found.keys()
         if gone:
             self._left(found.keys())
-        self._tell(found.keys() - before.keys(), gone)
+        if came or gone:
+            self._tell(came, gone)
 
     def _tell(self, came: Collection[str], gone: Collection[str]) -> None:
-        if not (came or gone):
-            return
         where = f"{self._service} over {self._scheme}"
         logger.info("%s: %d nodes came, %d went, there are %d", where, len(came), len(gone), len(self.found))
         for verb, addresses in (("came", came), ("went", gone)):
-            if addresses:
+            if addresses and logger.isEnabledFor(logging.DEBUG):
                 more = f" and {len(addresses) - _SHOWN} more" if len(addresses) > _SHOWN else ""
-                logger.debug("%s: %s %s%s", where, ", ".join(sorted(addresses)[:_SHOWN]), verb, more)
+                logger.debug("%s: %s %s%s", where, ", ".join(nsmallest(_SHOWN, addresses)), verb, more)
 
     def _change(self, balancing: Balancing) -> None:
         old, self._balancing = self._balancing, balancing
