@@ -97,14 +97,14 @@ async def until(done: Callable[[], bool]) -> tuple[float, float]:
 
 async def update(balancing: Balancing, count: int) -> str:
     """Returns how long the first list of so many instances takes, and one that has one more."""
-    registry = Growing(count)
+    growing = Growing(count)
     pool = Nodes(
-        Target(service="shop"), kind="grpc", connect=lambda _: None, discovery=registry, balancing=balancing,  # type: ignore[arg-type,return-value]
+        Target(service="shop"), kind="grpc", connect=lambda _: None, discovery=growing, balancing=balancing,  # type: ignore[arg-type,return-value]
     )  # fmt: skip
     gc.collect()
     await pool.start()
     first, first_gap = await until(pool._members.known.is_set)
-    registry.more.set()
+    growing.more.set()
     part = pool._members.pool
     before = part.nodes
     again, gap = await until(lambda: part.nodes is not before)

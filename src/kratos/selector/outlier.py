@@ -56,6 +56,7 @@ class Outlier:
 
 
 DEFAULT_OUTLIER: Final = Outlier()
+"""What counts where nothing is said."""
 
 
 class Ejection(NamedTuple):

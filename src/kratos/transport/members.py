@@ -24,7 +24,9 @@ __all__ = ["DEFAULT_BALANCING", "RETRY_SECONDS", "Members"]
 logger = logging.getLogger("kratos.resolve")
 
 RETRY_SECONDS: Final = 1.0
+"""How long a registry is left in peace after its watch has failed."""
 DEFAULT_BALANCING: Final = Balancing()
+"""How calls are spread where nothing is said."""
 _SHOWN: Final = 10
 
 

@@ -72,7 +72,7 @@ class Channels(Protocol):
         """Begins to look for nodes; called once, when the client is entered."""
         ...
 
-    async def pick(self, call: Call, request: Any) -> Attempt:
+    async def pick(self, call: Call, request: Any, /) -> Attempt:
         """Returns the attempt of a call at a node; waits until the first nodes are known.
 
         ``call.state`` may say who admits the call (``ADMIT``), and where it has been (``TRIED``).
@@ -107,7 +107,7 @@ class Single:
     async def start(self) -> None:
         """Does nothing; see ``Channels``."""
 
-    async def pick(self, _call: Call, _request: Any) -> Attempt:
+    async def pick(self, _call: Call, _request: Any, /) -> Attempt:
         """Returns the attempt at the channel, which is this object; see ``Channels``."""
         return self
 
@@ -168,7 +168,7 @@ class Nodes:
         """Begins to watch the registry; see ``Channels``."""
         self._members.start()
 
-    async def pick(self, call: Call, request: Any) -> Attempt:
+    async def pick(self, call: Call, request: Any, /) -> Attempt:
         """Returns the attempt at the node that the balancer picks; see ``Channels``."""
         members = self._members
         if not members.there.is_set():
