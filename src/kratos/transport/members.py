@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextvars import Context
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -193,7 +194,7 @@ class Members:
         if alone and self._choosing:
             loop = asyncio.get_running_loop()
             at = self.pool.ejections.soonest
-            self._return = loop.call_at(at, lambda: self._spawn(self._renew(), "renew nodes"))
+            self._return = loop.call_at(at, lambda: self._spawn(self._renew(), "renew nodes"), context=Context())
 
     def _now(self) -> float:
         try:
@@ -202,6 +203,6 @@ class Members:
             return 0.0
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=name, context=Context())  # and not in that of a call
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

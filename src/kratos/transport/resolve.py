@@ -23,7 +23,7 @@ from kratos.selector.balancing import Balancing
 from kratos.selector.base import Asked, Flight, Outcome
 from kratos.selector.outlier import Ejection
 from kratos.selector.pool import Pool
-from kratos.transport.channel import Channel
+from kratos.transport.channel import HURRIED, Channel
 from kratos.transport.lines import Line, Lines
 from kratos.transport.members import DEFAULT_BALANCING, Members
 from kratos.transport.outcome import outcome_of
@@ -184,6 +184,8 @@ class Nodes:
             if flight is None:
                 raise self._nobody(call)
             address = flight.node.address
+            if call.options.get("wait_for_ready"):
+                state[HURRIED] = self._others(call, address)
         else:
             address = pool.nodes[0].address
         try:
@@ -230,20 +232,22 @@ class Nodes:
         if self._meter is None and call.parent is not None and call.parent.app is not None:
             self._measure(call.parent.app.meter)
         outcome = outcome_of(failure, call)
-        address = attempt.channel.peer.address
+        again = False
         if outcome is not Outcome.LEFT:
-            call.state.setdefault(TRIED, set()).add(address)
+            address, tried = attempt.channel.peer.address, call.state.setdefault(TRIED, set())
+            again = outcome is Outcome.UNREACHED and address not in tried
+            tried.add(address)
         if flight is not None:
             attempt.pool.done(flight, outcome, now)
-        return outcome is Outcome.UNREACHED and self._elsewhere(attempt)
-
-    def _elsewhere(self, attempt: _Attempt) -> bool:
-        """Tells whether a call that was not sent can go to another node."""
-        tried = attempt.call.state[TRIED]
         request = attempt.request
-        if len(tried) >= MOST_NODES or (isinstance(request, Messages) and request.begun):
+        if not again or (isinstance(request, Messages) and request.begun):
             return False
-        return any(node.address not in tried for node in self._members.pool.nodes)
+        return len(call.state[TRIED]) < MOST_NODES and self._others(call)
+
+    def _others(self, call: Call, address: str = "") -> bool:
+        """Tells whether there is a node that a call has not been to, beside the one at an address."""
+        tried = call.state.get(TRIED, ())
+        return any(node.address != address and node.address not in tried for node in self._members.pool.nodes)
 
     async def _wait(self, call: Call) -> None:
         """Waits until the registry has answered; with ``wait_for_ready``, until there is a node."""

@@ -13,7 +13,7 @@ import pytest
 from fixtures.gen.fixture.kinds.v1.kinds_kratos import KINDS_CHAT, KINDS_ECHO, KINDS_WATCH
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
 
-from kratos.call import ADMIT, TRIED, AppInfo, Call, Peer
+from kratos.call import ADMIT, TRIED, AppInfo, Call, Peer, current_call, enter_call, leave_call
 from kratos.errors import BadRequest, Error, GatewayTimeout, InternalServer, ServiceUnavailable
 from kratos.handler import Handler, Messages
 from kratos.live import Live
@@ -25,7 +25,7 @@ from kratos.selector import WRR, Asked, Balancing, Flight, HashRing, LeastReques
 from kratos.service import CallOptions
 from kratos.testing import FakeClock
 from kratos.transport import members
-from kratos.transport.channel import Unreached
+from kratos.transport.channel import HURRIED, Unreached
 from kratos.transport.client import Client
 from kratos.transport.lines import Lines
 from kratos.transport.outcome import outcome_of
@@ -686,6 +686,70 @@ async def test_a_balancer_that_finds_nobody() -> None:
 
     with pytest.raises(ServiceUnavailable, match="the balancer wants none"):
         await nodes("direct:///a:1,b:2", balancing=Balancing(balancer=Picky)).pick(call(), None)
+
+
+async def test_a_balancer_that_goes_where_it_likes() -> None:
+    """A balancer that heeds nothing keeps no call going for ever."""
+
+    class Stubborn(WRR):
+        def pick(self, asked: Asked, now: float, /) -> Flight | None:
+            return Flight(self._nodes[0], now)
+
+    net = Net()
+    net.dead = {"a:1"}
+    async with net.client("direct:///a:1,b:2", balancing=Balancing(balancer=Stubborn)) as client:
+        with pytest.raises(Unreached):
+            await echo(client)
+        assert net.seen == {"a:1": 2}
+    made = call()
+    made.state[ADMIT] = lambda _: False
+    with pytest.raises(ServiceUnavailable):
+        await nodes("direct:///a:1,b:2", balancing=Balancing(balancer=Stubborn)).pick(made, None)
+
+
+async def test_only_the_last_node_is_waited_for() -> None:
+    """A call that would wait for a connection is hurried on while there are other nodes."""
+    net, hurried = Net(), list[Any]()
+    net.dead = {"a:1", "b:2", "c:3"}
+
+    async def note(request: Any, call: Call, next: Handler) -> Any:
+        class Noted(dict[str, Any]):
+            def __setitem__(self, key: str, value: Any) -> None:
+                super().__setitem__(key, value)
+                if key == HURRIED:
+                    hurried.append(value)
+
+        call.state = Noted(call.state)
+        return await next(request, call)
+
+    async with net.client("direct:///a:1,b:2,c:3", middleware=[note]) as client:
+        with pytest.raises(Unreached):
+            await echo(client, wait_for_ready=True)
+        assert hurried == [True, True, False]
+        hurried.clear()
+        with pytest.raises(Unreached):
+            await echo(client)
+        assert hurried == []
+
+
+async def test_calls_are_not_kept_by_timers() -> None:
+    """What looks after channels later on does not hold the call that opened them."""
+    serving = Call(KINDS_ECHO, kind="grpc", side="server", headers=Metadata())
+    seen: list[Any] = []
+
+    class Lazy(Fake):
+        async def aclose(self) -> None:
+            seen.append(current_call())
+
+    with FakeClock() as clock:
+        token = enter_call(serving)
+        pool = Nodes(Target.parse("a:1"), kind="grpc", connect=Lazy)
+        await one(pool)
+        leave_call(token)
+        await clock.advance(301)
+        await clock.advance(301)
+        assert seen == [None]
+        await pool.aclose()
 
 
 async def test_lines_that_are_not_there() -> None:
