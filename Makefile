@@ -35,7 +35,7 @@ FIGURES := build/bench
 # All that is logged while `make test` runs; each line of it has to parse.
 JOURNAL := build/journal
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding balance generate,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures clean
 
@@ -80,7 +80,8 @@ test-all: $(JUDGES) ## Run every test there is, and the coverage gates
 empty :=
 comma := ,
 space := $(empty) $(empty)
-VOCABULARY := $(subst $(space),$(comma),$(foreach word,errors metadata live operation call handler service,*/kratos/$(word).py) */kratos/registry/*)
+WORDS := errors metadata live operation call handler service registry/* selector/*
+VOCABULARY := $(subst $(space),$(comma),$(foreach word,$(WORDS),*/kratos/$(word).py))
 
 check: lint types arch unit ## Run what must pass before a commit: lint, types, architecture, unit tests
 

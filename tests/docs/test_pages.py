@@ -15,6 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
     [
         ("admin.md", 2),
         ("etcd.md", 2),
+        ("balancing.md", 3),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
