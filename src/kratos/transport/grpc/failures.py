@@ -36,7 +36,9 @@ def connection_error(message: str, peer: str, *, tls: bool) -> Error | None:
         tls: Whether it was to be reached over TLS.
     """
     if message.startswith(_UNREACHED):
-        return ServiceUnavailable(f"cannot reach {peer}: {_why(message, tls=tls)}", reason="CONNECTION_FAILED")
+        failed = ServiceUnavailable(f"cannot reach {peer}: {_why(message, tls=tls)}", reason="CONNECTION_FAILED")
+        failed.unsent = True
+        return failed
     if any(words in message for words in _LOST):
         return ServiceUnavailable(f"the connection to {peer} was lost: {message}", reason="CONNECTION_LOST")
     return None

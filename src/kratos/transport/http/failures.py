@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -14,6 +15,7 @@ from kratos.codec.json import JsonCodec
 from kratos.errors import Error, InternalServer, ServerError, ServiceUnavailable, restore
 from kratos.transport.deadline import expired
 from kratos.transport.http.frames import parse_error_text
+from kratos.transport.http.problem import read_pushback
 from kratos.wire.errors.errors_pb import Status
 
 __all__ = ["BROKEN", "answered", "broken", "closed", "lost", "streamed", "told", "too_large"]
@@ -39,7 +41,7 @@ _SHOWN = 200  # characters of a body in plain text that become a message
 _CLOSE = 0.02
 
 
-def answered(status: int, content_type: str | None, body: bytes, *, codecs: CodecSet, call: Call, peer: str) -> Error:
+def answered(status: int, headers: Mapping[str, str], body: bytes, *, codecs: CodecSet, call: Call, peer: str) -> Error:
     """Returns the error that a response means.
 
     The status line decides on the code. A body that is none of ours (a proxy's page, nothing at all) leaves the class
@@ -47,17 +49,19 @@ def answered(status: int, content_type: str | None, body: bytes, *, codecs: Code
 
     Args:
         status: The status line's code, none of 2xx.
-        content_type: What the body is said to be.
+        headers: Its headers.
         body: The body, or as much of it as was wanted.
         codecs: What reads it.
         call: The call that failed; its known errors count.
         peer: Who answered.
     """
+    content_type = headers.get("content-type")
     found = _read(content_type, body, codecs)
     message = found.message
     if not message and not found.reason:
         message = _plain(content_type, body) or f"{peer} answered {status} {_phrase(status)}".rstrip()
-    return restore(status, found.reason, message, found.metadata, known=call.known)
+    wait = read_pushback(headers)
+    return restore(status, found.reason, message, found.metadata, known=call.known, retry_after=wait)
 
 
 def streamed(data: bytes, codecs: CodecSet, call: Call) -> Error:
@@ -87,13 +91,19 @@ def broken(failure: Exception, call: Call, peer: str, *, tls: bool = False) -> E
         remaining = call.remaining()
         if remaining is not None and remaining < _CLOSE:
             return expired(call)
-        return ServiceUnavailable(f"cannot connect to {peer}: no answer in time", reason="CONNECTION_FAILED")
+        return _unreached(peer, "no answer in time", unsent=isinstance(failure, aiohttp.ConnectionTimeoutError))
     if isinstance(failure, aiohttp.ClientConnectorError):
-        return ServiceUnavailable(f"cannot connect to {peer}: {_words(failure)}", reason="CONNECTION_FAILED")
+        return _unreached(peer, _words(failure), unsent=True)
     if isinstance(failure, aiohttp.ClientResponseError):
         return ServerError(f"{peer} does not answer in HTTP: {failure.message}", code=502, reason="BAD_REPLY")
     missing = tls and isinstance(failure, _UNSAID)
     return lost(peer, _words(failure) + ("; does it want a certificate of ours, or another one?" if missing else ""))
+
+
+def _unreached(peer: str, why: str, *, unsent: bool) -> Error:
+    failed = ServiceUnavailable(f"cannot connect to {peer}: {why}", reason="CONNECTION_FAILED")
+    failed.unsent = unsent
+    return failed
 
 
 def lost(peer: str, why: str) -> Error:
