@@ -6,8 +6,19 @@ from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from kratos.call import Call, Peer
+from kratos.errors import ServiceUnavailable
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "Unreached"]
+
+
+class Unreached(ServiceUnavailable):
+    """503: there was no connection, and nothing was sent; only a channel of this process raises it.
+
+    Its reason alone would not tell: a peer passes on what its own peers could not be reached with.
+    """
+
+    reason = "CONNECTION_FAILED"
+    unsent = True
 
 
 class Channel(Protocol):
@@ -31,7 +42,8 @@ class Channel(Protocol):
             call: Its headers go out, its reply is filled in, its deadline is told to the peer.
 
         Raises:
-            Error: The peer answered with an error (its class found in ``call.known``), or could not be reached.
+            Unreached: There was no connection, and nothing was sent.
+            Error: The peer answered with an error (its class found in ``call.known``), or was lost.
         """
         ...
 

@@ -13,6 +13,7 @@ from kratos.call import Call
 from kratos.codec.base import CodecSet
 from kratos.codec.json import JsonCodec
 from kratos.errors import Error, InternalServer, ServerError, ServiceUnavailable, restore
+from kratos.transport.channel import Unreached
 from kratos.transport.deadline import expired
 from kratos.transport.http.frames import parse_error_text
 from kratos.transport.http.problem import read_pushback
@@ -91,19 +92,16 @@ def broken(failure: Exception, call: Call, peer: str, *, tls: bool = False) -> E
         remaining = call.remaining()
         if remaining is not None and remaining < _CLOSE:
             return expired(call)
-        return _unreached(peer, "no answer in time", unsent=isinstance(failure, aiohttp.ConnectionTimeoutError))
+        said = f"cannot connect to {peer}: no answer in time"
+        if isinstance(failure, aiohttp.ConnectionTimeoutError):
+            return Unreached(said)
+        return ServiceUnavailable(said, reason="CONNECTION_FAILED")  # a WebSocket's handshake may have been heard
     if isinstance(failure, aiohttp.ClientConnectorError):
-        return _unreached(peer, _words(failure), unsent=True)
+        return Unreached(f"cannot connect to {peer}: {_words(failure)}")
     if isinstance(failure, aiohttp.ClientResponseError):
         return ServerError(f"{peer} does not answer in HTTP: {failure.message}", code=502, reason="BAD_REPLY")
     missing = tls and isinstance(failure, _UNSAID)
     return lost(peer, _words(failure) + ("; does it want a certificate of ours, or another one?" if missing else ""))
-
-
-def _unreached(peer: str, why: str, *, unsent: bool) -> Error:
-    failed = ServiceUnavailable(f"cannot connect to {peer}: {why}", reason="CONNECTION_FAILED")
-    failed.unsent = unsent
-    return failed
 
 
 def lost(peer: str, why: str) -> Error:
