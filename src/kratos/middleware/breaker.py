@@ -106,7 +106,8 @@ class _Guard:
             self._refused()
             raise ServiceUnavailable("request failed due to circuit breaker triggered", reason=REASON)
         call.state[ADMIT] = breakers.admit
-        call.peer = UNKNOWN_PEER  # that of an attempt before is none of this one's
+        if call.side == "client":
+            call.peer = UNKNOWN_PEER  # that of an attempt before is none of this one's
         try:
             reply = await next(request, call)
         except Exception as failure:

@@ -21,7 +21,7 @@ from kratos.resilience.window import Clock
 
 __all__ = ["retry"]
 
-PREVIOUS: Final = "grpc-previous-rpc-attempts"  # gRPC's own header for it (its proposal A6); HTTP has none
+ATTEMPT: Final = "x-kratos-attempt"  # grpcio takes gRPC's own header for it away (grpc-previous-rpc-attempts)
 _HOPELESS: Final = "CIRCUITBREAKER"
 
 
@@ -40,7 +40,7 @@ def retry(
     reads one knows where to go on.
 
     Put it first, so that ``breaker()``, ``tracing()`` and ``metrics()`` see each attempt. From the second one on
-    ``call.fields["attempt"]`` says which it is, and the header ``grpc-previous-rpc-attempts`` how many there were.
+    ``call.fields["attempt"]`` says which it is, and the header ``x-kratos-attempt`` says so to the server.
 
     Args:
         settings: When it tries again; live ones count from the next failure on.
@@ -97,10 +97,10 @@ class _Retrying:
             await asyncio.sleep(pause)
             # What the attempt has left on the call would be part of the next one, or of its reply.
             call.headers = Metadata.from_wire(headers)
-            call.headers.set(PREVIOUS, str(attempt))
+            attempt += 1
+            call.headers.set(ATTEMPT, str(attempt))
             call.reply.status = None
             call.reply.received(headers=Metadata(), trailers=Metadata())
-            attempt += 1
             call.fields["attempt"] = attempt
 
     def _pause(self, error: Error, call: Call, attempt: int) -> float | None:

@@ -36,8 +36,6 @@ _RESERVED: Final = frozenset(
     }
 )  # fmt: skip
 
-_ATTEMPTS: Final = "grpc-previous-rpc-attempts"  # the one that is for whoever retries to say
-
 
 def from_grpc(pairs: Iterable[Pair] | None) -> Metadata:
     """Returns received headers in our form; None is none."""
@@ -70,7 +68,7 @@ def peer_of(peer: str) -> Peer:
 
 
 def _sendable(key: str, value: str) -> Pair | None:
-    if key in _RESERVED or (key.startswith("grpc-") and key != _ATTEMPTS):
+    if key in _RESERVED or key.startswith("grpc-"):
         return None  # Without a word: whoever passes all received headers on has these among them.
     if not _KEY.fullmatch(key):
         logger.warning("header %r is not sent: gRPC has no such keys", key)
