@@ -230,7 +230,7 @@ def _shape(desc: DescMessage) -> Shape:
 
 
 def duration(seconds: float) -> Duration:
-    """Returns a ``google.protobuf.Duration`` of some seconds, 0 or more."""
+    """Returns a ``google.protobuf.Duration`` of some seconds: 0 or more, or whole ones."""
     nanos = round(seconds * 1e9)
     return Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
 

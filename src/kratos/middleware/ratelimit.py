@@ -62,9 +62,7 @@ def ratelimit(
 class _RateLimit:
     __slots__ = ("_figures", "_limiter", "_name", "_priority", "_retry_after")
 
-    def __init__(
-        self, limiter: Any, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str
-    ) -> None:
+    def __init__(self, limiter: Any, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str) -> None:
         settings = limiter.value if isinstance(limiter, Live) else limiter
         self._limiter = cast("Limiter", limiter)
         if isinstance(settings, BBR):

@@ -19,7 +19,7 @@ from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.credentials import identified
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
-from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, PUSHBACK_TRAILER, status_text, to_status
+from kratos.transport.grpc.status import CODE_TRAILER, DETAILS_TRAILER, status_text, to_status
 from kratos.transport.grpc.wire import Wire
 
 __all__ = ["Handlers", "failed", "identified_peer", "stopping"]
@@ -224,8 +224,6 @@ def failed(error: Error, call: Call | None = None) -> tuple[int, str, list[Pair]
         error = conceal(failure, call)
         status = to_status(error).to_binary()
     trailers = [] if call is None else list(to_grpc(call.reply.trailer_pairs()))
-    if error.retry_after is not None and error.retry_after < 0:
-        trailers.append((PUSHBACK_TRAILER, "-1"))
     return (
         error.grpc_code,
         status_text(error),

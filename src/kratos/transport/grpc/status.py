@@ -42,7 +42,7 @@ PUSHBACK_TRAILER = "grpc-retry-pushback-ms"
 """The trailer with the milliseconds to wait before another try, less than zero for none (gRPC's proposal A6)."""
 NEVER: Final = -1.0
 
-_MILLISECONDS = re.compile(r"-?[0-9]{1,9}")
+_MILLISECONDS = re.compile(r"[0-9]{1,9}")
 
 # A peer drops the whole call, code and all, over trailers larger than its limit: often 8 KiB, for all of them, and
 # the status is in there twice (as text, and in base64). What does not fit is cut before that.
@@ -73,8 +73,8 @@ def to_status(error: Error) -> Status:
     )
     infos = [] if error.plain else [pack(info)]
     wait = error.retry_after
-    if wait is not None and wait >= 0 and not any(hasattr(detail, "retry_delay") for detail in error.details):
-        infos.append(pack(RetryInfo(retry_delay=duration(wait))))
+    if wait is not None and not any(hasattr(detail, "retry_delay") for detail in error.details):
+        infos.append(pack(RetryInfo(retry_delay=duration(wait if wait >= 0 else NEVER))))
     further = [_packed(detail) for detail in error.details if is_message(detail)]
     status = Status(code=error.grpc_code, message=message, details=[*infos, *further])
     if len(status.to_binary()) > STATUS_BYTES:
@@ -119,7 +119,10 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
 
 
 def _pushback(trailers: Metadata) -> float | None:
-    """Returns when the peer wants to see another try, by gRPC's own trailer: what is no number is never."""
+    """Returns when the peer wants to see another try, by gRPC's own trailer: what is no number is never.
+
+    We say it by RetryInfo instead: pygrpc-native 0.5 never ends a call that has this trailer.
+    """
     text = trailers.get(PUSHBACK_TRAILER)
     if text is None:
         return None
