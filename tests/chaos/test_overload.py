@@ -244,7 +244,7 @@ async def test_nobody_knows_whether_it_was_done(options: dict[str, bool], sent: 
     """What buys is sent once, however the connection ends; what may be repeated is."""
     async with (
         Dropping().running() as server,
-        HTTPClient(server.url, middleware=[retry(Retry(backoff=0.001, floor=10.0))], timeout=PATIENCE) as conn,
+        HTTPClient(server.url, middleware=[retry(Retry(backoff=0.001, budget=9.0))], timeout=PATIENCE) as conn,
     ):
         with pytest.raises(ServiceUnavailable) as lost:
             await KindsClient(conn).echo(Ping(text="buy"), **options)  # type: ignore[arg-type]  # options of a call

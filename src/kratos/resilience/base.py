@@ -25,7 +25,7 @@ class Priority(IntEnum):
 
 
 SHARES: Final = (0.5, 0.75, 1.0, 1.25)
-"""How much of a measured limit each priority may fill, from the least: it is where it is shed."""
+"""How much of a limit each priority may fill, from the least: it is where it is shed."""
 
 
 class Limiter(Protocol):

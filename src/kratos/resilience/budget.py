@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from kratos.resilience.base import refuse
-from kratos.resilience.window import Clock, Window
+from kratos.resilience.window import Clock
 
 __all__ = ["Retry", "RetryBudget"]
-
-_SECONDS, _BUCKETS = 10.0, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +24,10 @@ class Retry:
             pause is any time up to that, by chance, so that clients do not come back together.
         max_backoff: The longest it becomes.
         patience: The longest pause that a server may ask for; one that asks for more is not asked again.
-        budget: How many retries there may be for each call of the last ten seconds: 0.2 is one for five.
-        floor: How many retries per second there may be all the same, for clients with few calls.
+        budget: How many retries there may be for each call: 0.2 is one for five.
+        burst: How many may be saved up.
+        floor: How many retries per second there may be all the same, for clients with few calls; those that they make
+            later pay for it.
         codes: The codes that are worth another try.
 
     Raises:
@@ -38,13 +39,14 @@ class Retry:
     max_backoff: float = 2.0
     patience: float = 10.0
     budget: float = 0.2
+    burst: int = 20
     floor: float = 0.1
     codes: frozenset[int] = frozenset((429, 503))
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             refuse(self, "attempts", "at least 1, which is never again")
-        for name in ("backoff", "max_backoff", "patience", "budget", "floor"):
+        for name in ("backoff", "max_backoff", "patience", "budget", "burst", "floor"):
             if not getattr(self, name) >= 0:
                 refuse(self, name, "0 or more")
         if not all(400 <= code <= 599 for code in self.codes):
@@ -66,29 +68,34 @@ class Retry:
 
 
 class RetryBudget:
-    """Counts calls and their retries, all of one client, over ten seconds.
+    """Counts calls and their retries, all of one client: each call pays for a part of one.
 
     Args:
         clock: Tells the time.
     """
 
-    __slots__ = ("_window",)
+    __slots__ = ("_clock", "_last", "_saved")
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
-        self._window = Window(_SECONDS, _BUCKETS, clock)
+        self._clock = clock
+        self._last = -math.inf
+        self._saved = 0.0
 
-    def called(self) -> None:
+    def called(self, settings: Retry) -> None:
         """Takes note of a call."""
-        self._window.add(1, 0)
+        saved = self._saved + settings.budget
+        self._saved = saved if saved < settings.burst else float(settings.burst)
 
     def left(self, settings: Retry) -> int:
         """Returns how many retries there may be now."""
-        calls, retries = self._window.totals()
-        return max(0, int(max(calls * settings.budget, settings.floor * _SECONDS) + 1e-9) - int(retries))
+        if self._saved >= 1 - 1e-9:
+            return int(self._saved + 1e-9)
+        return int((self._clock() - self._last) * settings.floor + 1e-9 >= 1)
 
     def spend(self, settings: Retry) -> bool:
         """Takes a retry if there is one left; tells whether there was."""
-        if self.left(settings) < 1:
+        if not self.left(settings):
             return False
-        self._window.add(0, 1)
+        self._last = self._clock()
+        self._saved = max(self._saved - 1, -float(settings.burst))
         return True

@@ -106,9 +106,8 @@ class Breakers(Generic[B]):
 
     def _node(self, address: str) -> B:
         if len(self._nodes) >= self._sweep:
-            self._nodes = {each: node for each, node in self._nodes.items() if not self._idle(node)}
+            busy = [(each, node) for each, node in self._nodes.items() if not self._idle(node)]
+            self._nodes = dict(busy[-_MOST_NODES // 2 :])  # those that were there first go first
             self._sweep = max(16, min(2 * len(self._nodes), _MOST_NODES))
-            while len(self._nodes) >= _MOST_NODES:
-                del self._nodes[next(iter(self._nodes))]  # the one that has been there for longest
         node = self._nodes[address] = self._make()
         return node

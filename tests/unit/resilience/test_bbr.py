@@ -148,7 +148,7 @@ def test_idle_cpus() -> None:
         (Priority.SHEDDABLE, 30),
         (Priority.SHEDDABLE_PLUS, 45),
         (Priority.CRITICAL, 60),
-        (Priority.CRITICAL_PLUS, 75),
+        (Priority.CRITICAL_PLUS, 76),
     ],
 )
 def test_priorities(priority: Priority, most: int) -> None:
@@ -157,6 +157,77 @@ def test_priorities(priority: Priority, most: int) -> None:
     rig.limiter.in_flight = most
     assert rig.limiter.allow(priority)
     assert not rig.limiter.allow(priority)
+
+
+@pytest.mark.parametrize(
+    ("priority", "most"),
+    [(Priority.SHEDDABLE, 0), (Priority.SHEDDABLE_PLUS, 0), (Priority.CRITICAL, 1), (Priority.CRITICAL_PLUS, 2)],
+)
+def test_priorities_of_little(priority: Priority, most: int) -> None:
+    """Where two at a time are the limit, what may be shed comes in when nobody else is there."""
+    rig = Rig()
+    rig.limiter.in_flight = most
+    assert rig.limiter.allow(priority)
+    assert not rig.limiter.allow(priority)
+
+
+def test_it_finds_out_again() -> None:
+    """A server whose calls all wait would go on letting all of them wait: now and then it looks how long one takes."""
+    rig = Rig(BBR())
+    for _ in range(100):
+        rig.passed([2000] * 20)
+    limiter = rig.limiter
+    assert limiter.max_in_flight == 400
+    limiter.in_flight = 300
+    assert limiter.allow()
+    rig.clock.step(0.9)
+    assert limiter.allow()
+    rig.clock.step(0.1)  # a second after the CPUs were seen to be busy
+    assert not limiter.allow()
+    rig.clock.step(2.9)  # what is under way may end meanwhile
+    limiter.in_flight = 1
+    assert limiter.allow()
+    assert not limiter.allow()
+    for _ in range(20):
+        limiter.in_flight += 1
+        limiter.done(0.005)
+    rig.clock.step(0.5)
+    assert (limiter.min_rt, limiter.max_in_flight) == (5, 1)
+    limiter.in_flight = 1
+    assert limiter.allow()
+    assert not limiter.allow()
+
+
+def test_it_looks_once_per_window() -> None:
+    """And for a moment only."""
+    rig = Rig(BBR())
+    looking = 0
+    for _ in range(600):
+        rig.limiter.done(0.005)
+        rig.limiter.in_flight = 0
+        for _ in range(20):
+            rig.limiter.in_flight += 1
+            rig.limiter.done(0.1)
+        rig.limiter.in_flight = 10
+        looking += not rig.limiter.allow()
+        rig.clock.step(0.1)
+    assert 20 <= looking <= 32  # six times four or five slots of a minute
+
+
+def test_pressure_that_comes_and_goes() -> None:
+    """It does not look each time: a minute later it does."""
+    rig = Rig(BBR())
+    for _ in range(10):
+        rig.passed([100] * 20)
+    assert rig.limiter.max_in_flight == 20
+    rig.limiter.in_flight = 10
+    for _ in range(3):
+        rig.busy = 900
+        assert rig.limiter.allow()
+        rig.clock.step(0.3)
+        rig.busy = 100
+        assert rig.limiter.allow()
+        assert not rig.limiter.pressed
 
 
 def test_live() -> None:

@@ -46,53 +46,89 @@ def test_what_a_server_asks_for(asked: float, pause: float | None) -> None:
     assert Retry().pause(1, asked, lambda: 0.5) == pause
 
 
+def spent(budget: RetryBudget, retry: Retry, wanted: int) -> int:
+    return sum(budget.spend(retry) for _ in range(wanted))
+
+
 def test_a_fifth_of_the_calls() -> None:
-    """Of a hundred calls twenty may be tried again, until they are too long ago."""
+    """Each call pays for a part of a retry; some are saved up."""
     clock = Steps()
-    budget, retry = RetryBudget(clock=clock), Retry()
-    for _ in range(100):
-        budget.called()
-    assert budget.left(retry) == 20
-    assert [budget.spend(retry) for _ in range(25)] == [True] * 20 + [False] * 5
+    budget, retry = RetryBudget(clock=clock), Retry(floor=0.0)
+    assert spent(budget, retry, 5) == 0
+    for _ in range(50):
+        budget.called(retry)
+    assert budget.left(retry) == 10
+    assert spent(budget, retry, 15) == 10
     assert budget.left(retry) == 0
-    clock.step(10.0)
-    assert budget.left(retry) == 1
+    for _ in range(1000):
+        budget.called(retry)
+    clock.step(1000.0)
+    assert spent(budget, retry, 100) == 20
 
 
 def test_the_floor() -> None:
-    """Who calls seldom may try again all the same; 0 is really none."""
-    budget = RetryBudget(clock=FakeClock())
-    budget.called()
-    assert [budget.spend(Retry(floor=0.3)) for _ in range(4)] == [True, True, True, False]
-    assert not budget.spend(Retry(floor=0.0))
-
-
-@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 30), st.integers(0, 30)), max_size=60))
-def test_it_is_never_exceeded(steps: list[tuple[float, int, int]]) -> None:
-    """However calls and failures come: in the window, and in all, retries are at most a fifth, or the floor."""
+    """Who calls seldom may try again all the same, the first time too, and pays for it with calls to come."""
     clock = Steps()
-    budget, retry = RetryBudget(clock=clock), Retry(budget=0.2, floor=0.1)
+    budget, retry = RetryBudget(clock=clock), Retry(floor=0.1)
+    budget.called(retry)
+    assert budget.left(retry) == 1
+    assert spent(budget, retry, 5) == 1
+    clock.step(9.9)
+    assert spent(budget, retry, 5) == 0
+    clock.step(0.1)
+    assert spent(budget, retry, 5) == 1
+    for _ in range(13):
+        budget.called(retry)
+    assert spent(budget, retry, 5) == 0
+    budget.called(retry)
+    assert spent(budget, retry, 5) == 1
+
+
+def test_debts_are_bounded() -> None:
+    """A client that has lived on its floor for long is not in debt for ever."""
+    clock = Steps()
+    budget, retry = RetryBudget(clock=clock), Retry(floor=1.0, burst=2)
+    for _ in range(100):
+        assert spent(budget, retry, 2) == 1
+        clock.step(1.0)
+    for _ in range(15):
+        budget.called(Retry(floor=0.0, burst=2))
+    assert budget.left(Retry(floor=0.0, burst=2)) == 1
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 30), st.integers(0, 30)), max_size=60),
+    st.sampled_from([0.0, 0.1, 2.0]),
+)
+def test_it_is_never_exceeded(steps: list[tuple[float, int, int]], floor: float) -> None:
+    """However calls and failures come, retries are a fifth of the calls and what may be saved; or as the floor says."""
+    clock = Steps()
+    retry = Retry(budget=0.2, floor=floor, burst=5)
+    budget = RetryBudget(clock=clock)
     calls = retries = 0
     passed = 0.0
-    recent: list[tuple[int, int, int]] = []
+    history = [(0.0, 0, 0)]
     for pause, called, wanted in steps:
         clock.step(pause)
         passed += pause
         for _ in range(called):
-            budget.called()
-        spent = sum(budget.spend(retry) for _ in range(wanted))
-        calls, retries = calls + called, retries + spent
-        recent.append((math.floor(clock() + 1e-6), called, spent))
-        live = [each for each in recent if recent[-1][0] - each[0] < 10]
-        assert sum(each[2] for each in live) <= max(0.2 * sum(each[1] for each in live), 1) + 1e-9 or not spent
-        assert retries <= 0.2 * calls + 1 + passed * 0.1 + 1
+            budget.called(retry)
+        left = budget.left(retry)
+        got = spent(budget, retry, wanted)
+        assert got <= max(left, 0)
+        calls, retries = calls + called, retries + got
+        history.append((passed, calls, retries))
+        if not floor:
+            assert retries <= 0.2 * calls + 1e-6
+        for then, before, tried in history:  # in any time, not only from the beginning
+            assert retries - tried <= 0.2 * (calls - before) + 5 + 1 + floor * (passed - then) + 1e-6
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("attempts", 0), ("backoff", -0.1), ("max_backoff", math.nan), ("patience", -1), ("budget", -0.2),
-        ("floor", -1), ("codes", frozenset({200})),
+        ("burst", -1), ("floor", -1), ("codes", frozenset({200})),
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(option: str, value: Any) -> None:
