@@ -156,7 +156,7 @@ class BBRLimiter:
         begin, end = self._probe
         if not self.pressed:
             self.pressed = True
-            if begin < now + _PROBE_AFTER_SECONDS:
+            if begin < now:
                 begin = now + _PROBE_AFTER_SECONDS
                 self._probe = begin, begin
         if now < begin:

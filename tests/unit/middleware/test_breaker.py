@@ -245,3 +245,14 @@ async def test_figures(given: bool) -> None:
     del run, other
     gc.collect()
     assert not any("drop_ratio{" in line for line in lines_of(meter))
+
+
+def test_one_meter() -> None:
+    """Whoever shows its figures to a second one is left with the first."""
+    first, second = PrometheusMeter(), PrometheusMeter()
+    middleware: Any = breaker(meter=first)
+    middleware.measure(second)
+    run = chain([middleware], handler, KINDS_ECHO)
+    assert "client_breaker" in first.render()[1].decode()
+    assert "client_" not in second.render()[1].decode()
+    del run

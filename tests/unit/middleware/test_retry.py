@@ -335,3 +335,12 @@ async def test_what_buys_is_sent_once(transport: Any) -> None:
         with pytest.raises(ServiceUnavailable):
             await KindsClient(conn).echo(Ping(text="hello"))
     assert len(service.attempts) == 1
+
+
+def test_one_meter() -> None:
+    """Whoever shows its figures to a second one is left with the first."""
+    first, second = PrometheusMeter(), PrometheusMeter()
+    middleware: Any = retry(meter=first)
+    middleware.measure(second)
+    assert "client_retr" in first.render()[1].decode()
+    assert "client_" not in second.render()[1].decode()

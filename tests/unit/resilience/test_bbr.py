@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -215,19 +216,20 @@ def test_it_looks_once_per_window() -> None:
 
 
 def test_pressure_that_comes_and_goes() -> None:
-    """It does not look each time: a minute later it does."""
+    """It looks a second after it began, and not before a window has passed again, or somewhat later."""
     rig = Rig(BBR())
-    for _ in range(10):
-        rig.passed([100] * 20)
-    assert rig.limiter.max_in_flight == 20
-    rig.limiter.in_flight = 10
-    for _ in range(3):
-        rig.busy = 900
-        assert rig.limiter.allow()
-        rig.clock.step(0.3)
-        rig.busy = 100
-        assert rig.limiter.allow()
-        assert not rig.limiter.pressed
+    looked: list[int] = []
+    for tenth in range(300):
+        for _ in range(20):
+            rig.limiter.in_flight += 1
+            rig.limiter.done(0.1)
+        rig.limiter.in_flight = 10
+        rig.busy = 900 if tenth % 3 else 100
+        if not rig.limiter.allow() and (not looked or tenth - looked[-1] > 20):
+            looked.append(tenth)
+        rig.clock.step(0.1)
+    assert 9 <= looked[0] <= 13, looked
+    assert all(100 <= later - earlier <= 125 for earlier, later in pairwise(looked)), looked
 
 
 def test_live() -> None:
