@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from kratos.call import Call
 from kratos.errors import TooManyRequests
@@ -32,6 +32,9 @@ def priority_of(call: Call) -> Priority:
     """
     said = call.metadata.get(PRIORITY)
     return Priority.CRITICAL if said is None else _BY_NAME.get(said.upper().replace("-", "_"), Priority.CRITICAL)
+
+
+_Given: TypeAlias = BBR | Live[BBR] | Quota | Live[Quota] | Limiter
 
 
 def ratelimit(
@@ -62,14 +65,11 @@ def ratelimit(
 class _RateLimit:
     __slots__ = ("_figures", "_limiter", "_name", "_priority", "_retry_after")
 
-    def __init__(self, limiter: Any, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str) -> None:
-        settings = limiter.value if isinstance(limiter, Live) else limiter
-        self._limiter = cast("Limiter", limiter)
-        if isinstance(settings, BBR):
-            self._limiter, name = BBRLimiter(cast("BBR", limiter)), name or "bbr"
-        elif isinstance(settings, Quota):
-            self._limiter, name = QuotaLimiter(cast("Quota", limiter)), name or "quota"
-        self._name = name or type(limiter).__name__
+    def __init__(
+        self, limiter: _Given, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str
+    ) -> None:
+        self._limiter, kind = _made(limiter)
+        self._name = name or kind
         self._priority = priority
         self._retry_after = retry_after
         self._figures: LimiterFigures | None = None
@@ -111,3 +111,13 @@ class _RateLimit:
         return TooManyRequests(
             "service unavailable due to rate limit exceeded", reason="RATELIMIT", retry_after=self._retry_after.value
         )
+
+
+def _made(given: _Given) -> tuple[Limiter, str]:
+    """Returns the limiter that is meant, and what it is called."""
+    settings = given.value if isinstance(given, Live) else given
+    if isinstance(settings, BBR):
+        return BBRLimiter(cast("BBR | Live[BBR]", given)), "bbr"
+    if isinstance(settings, Quota):
+        return QuotaLimiter(cast("Quota | Live[Quota]", given)), "quota"
+    return settings, type(settings).__name__

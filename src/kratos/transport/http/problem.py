@@ -16,6 +16,7 @@ from kratos.wire.errors.errors_pb import Status
 __all__ = ["PUSHBACK", "pushback", "read_pushback", "stopping", "to_json", "to_response", "to_status"]
 
 PUSHBACK = "grpc-retry-pushback-ms"
+"""The header that says by less than zero not to try again: gRPC's word, since HTTP has none."""
 
 _JSON = JsonCodec()
 _LONGEST = 1e8  # seconds: three years
