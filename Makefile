@@ -33,7 +33,7 @@ ROUNDS := 3
 SECONDS := 3
 FIGURES := build/bench
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures plots clean
 
@@ -76,7 +76,7 @@ test-all: $(JUDGES) ## Run every test there is, and the coverage gates
 empty :=
 comma := ,
 space := $(empty) $(empty)
-VOCABULARY := $(subst $(space),$(comma),$(foreach word,errors metadata live operation call handler service,*/kratos/$(word).py) */kratos/resilience/*)
+VOCABULARY := $(subst $(space),$(comma),$(foreach word,errors metadata live operation call handler service selector/* resilience/*,*/kratos/$(word).py))
 
 check: lint types arch unit ## Run what must pass before a commit: lint, types, architecture, unit tests
 

@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
     ("page", "count"),
     [
         ("admin.md", 2),
+        ("balancing.md", 3),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),

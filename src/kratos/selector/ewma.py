@@ -25,6 +25,7 @@ SLOTS: Final = 200
 """How many calls under way are looked at."""
 FULL: Final = 1000
 """The success of a node that never fails."""
+_NEVER: Final = -(2**62)
 _GOOD, _ERROR, _LEFT = Outcome.GOOD, Outcome.ERROR, Outcome.LEFT
 
 
@@ -49,7 +50,7 @@ class Ewma:
         self.lag = 0
         self.success = FULL
         self.share = share
-        self.picked = 0
+        self.picked = _NEVER
         self._stamp = 0
         self._calls = 0
         self._begun: dict[int, int] = {}

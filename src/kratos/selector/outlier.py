@@ -56,6 +56,7 @@ class Outlier:
 
 
 DEFAULT_OUTLIER: Final = Outlier()
+"""What counts where nothing is said."""
 
 
 class Ejection(NamedTuple):
@@ -134,6 +135,8 @@ class Ejections:
         """Takes what became of a call to an address."""
         if outcome is _LEFT:
             return
+        if now >= self._soonest:
+            self._return(now)
         record = self._records.get(address)
         if record is None:
             record = self._records[address] = _Record()

@@ -86,14 +86,14 @@ class Pool:
         """
         alone = self.ejections.avoid(now)
         refused: set[str] = set()
-        while (flight := self._pick(asked, now, alone, tried, refused)) is not None:
-            address = flight.node.address
-            if admit is None or admit(address):
+        for _ in range(_REFUSALS):
+            flight = self._pick(asked, now, alone, tried, refused)
+            if flight is None:
+                break
+            if admit is None or admit(flight.node.address):
                 return flight
             self.balancer.feedback(flight, Outcome.LEFT, now)
-            refused.add(address)
-            if len(refused) == _REFUSALS:
-                break
+            refused.add(flight.node.address)
         if refused:
             raise ServiceUnavailable("request failed due to circuit breaker triggered", reason="CIRCUITBREAKER")
         return None

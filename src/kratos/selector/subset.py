@@ -36,10 +36,10 @@ def subset(key: str, members: Iterable[str], size: int) -> list[str]:
     if size <= 0 or len(listed) <= size:
         return listed
     start = fnv1a(key)
-    ring = {point: member for member in dict.fromkeys(listed) for point in points(member)}
+    ring = {_distance(start, point): member for member in dict.fromkeys(listed) for point in points(member)}
     chosen: dict[str, None] = {}
-    for point in sorted(ring, key=lambda point: _distance(start, point)):
-        chosen[ring[point]] = None
+    for at in sorted(ring):
+        chosen[ring[at]] = None
         if len(chosen) == size:
             break
     return list(chosen)
@@ -58,35 +58,42 @@ class Subset:
         self._key = key
         self._start = fnv1a(key)
         self._nearest: dict[str, int] = {}
+        self._next: tuple[Sequence[Node], dict[str, Node]] = ((), {})
 
     def learn(self, nodes: Sequence[Node]) -> Iterator[None]:
-        """Looks at new nodes, one at each step of the iterator: 20 us each, which is long for thousands of them."""
-        if not self._few(nodes):
-            self._nearest = {node.address: at for node in nodes if (at := self._nearest.get(node.address)) is not None}
-            yield
-            for node in nodes:
-                if node.address not in self._nearest:
-                    self._look(node.address)
-                    yield
+        """Prepares a choice in many steps: a new node takes 20 us, which is long for thousands of them."""
+        if self._few(nodes):
+            return
+        known = self._nearest
+        self._nearest = {node.address: at for node in nodes if (at := known.get(node.address)) is not None}
+        yield
+        for node in nodes:
+            if node.address not in self._nearest:
+                self._look(node.address)
+                yield
+        nearest = [self._nearest[node.address] for node in nodes]
+        yield
+        # The walk along the ring meets members in the order of their first points on it.
+        near = sorted(nsmallest(self.size + _SPARE, range(len(nodes)), key=nearest.__getitem__))
+        self._next = nodes, {nodes[at].address: nodes[at] for at in near}
+        yield
 
     def choose(self, nodes: Sequence[Node]) -> Sequence[Node]:
         """Returns the client's part of some nodes; all of them if they are few."""
         if self._few(nodes):
             return nodes
-        for node in nodes:
-            if node.address not in self._nearest:
-                self._look(node.address)
-        # The walk along the ring meets members in the order of their first points on it.
-        near = nsmallest(self.size + _SPARE, range(len(nodes)), key=lambda at: self._nearest[nodes[at].address])
-        by_address = {nodes[at].address: nodes[at] for at in sorted(near)}
+        if self._next[0] is not nodes:
+            for _ in self.learn(nodes):
+                pass
+        by_address = self._next[1]
         return [by_address[address] for address in subset(self._key, by_address, self.size)]
 
     def _few(self, nodes: Sequence[Node]) -> bool:
         return self.size <= 0 or len(nodes) <= self.size
 
     def _look(self, address: str) -> None:
-        start = self._start
-        self._nearest[address] = min((point - start - 1) % _RING for point in points(address))
+        start = self._start + 1
+        self._nearest[address] = min([(point - start) % _RING for point in points(address)])
 
 
 def _distance(start: int, point: int) -> int:

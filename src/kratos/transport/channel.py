@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kratos.call import Call, Peer
 from kratos.errors import ServiceUnavailable
 
-__all__ = ["Channel", "Unreached"]
+__all__ = ["HURRIED", "Channel", "Unreached"]
+
+HURRIED: Final = "kratos.hurried"
+"""The key in ``call.state`` that tells a channel not to wait for a connection, whatever ``wait_for_ready`` says: there
+are other nodes to go to, and only the last one is worth waiting for."""
 
 
 class Unreached(ServiceUnavailable):

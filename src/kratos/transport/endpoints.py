@@ -14,7 +14,7 @@ from kratos.selector.subset import Subset
 
 __all__ = ["collect", "fixed", "paced", "through"]
 
-SLICE_SECONDS: Final = 0.001
+SLICE_SECONDS: Final = 0.0005
 """How long others wait at most, by and large, while ten thousand nodes are looked at."""
 
 
@@ -56,6 +56,7 @@ def through(filters: Iterable[Filter], nodes: Sequence[Node], part: Subset, chos
         nodes = each(nodes)
     yield from part.learn(nodes)
     chosen.extend(part.choose(nodes))
+    yield
 
 
 def _weight(metadata: Mapping[str, str]) -> float:

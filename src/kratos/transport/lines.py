@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextvars import Context
 
 from kratos.transport.channel import Channel
 
@@ -54,7 +55,7 @@ class Lines:
         if line is None:
             line = self._lines[address] = Line(self._connect(address))
             if self._sweeper is None:
-                self._sweeper = asyncio.get_running_loop().call_later(self._idle(), self._sweep)
+                self._come_back()
         line.busy += 1
         return line
 
@@ -99,12 +100,15 @@ class Lines:
             task.add_done_callback(self._closing.discard)
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        self._sweeper = None
+        now = asyncio.get_running_loop().time()
         for address, line in list(self._lines.items()):
             if not line.busy and now - line.used >= self._idle():
                 self.drop(address)
-        self._sweeper = loop.call_later(self._idle(), self._sweep) if self._lines else None
+        if self._lines:
+            self._come_back()
 
-    def __repr__(self) -> str:
-        return f"<Lines {', '.join(f'{address}: {line.busy} calls' for address, line in self._lines.items())}>"
+    def _come_back(self) -> None:
+        # In nobody's context: that of the call that began it would live, call and all, as long as there are lines.
+        loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(self._idle(), self._sweep, context=Context())

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextvars import Context
+from heapq import nsmallest
 from typing import Any, Final
 
 from kratos.live import Live, live
@@ -23,7 +25,9 @@ __all__ = ["DEFAULT_BALANCING", "RETRY_SECONDS", "Members"]
 logger = logging.getLogger("kratos.resolve")
 
 RETRY_SECONDS: Final = 1.0
+"""How long a registry is left in peace after its watch has failed."""
 DEFAULT_BALANCING: Final = Balancing()
+"""How calls are spread where nothing is said."""
 _SHOWN: Final = 10
 
 
@@ -114,20 +118,20 @@ class Members:
         before, self.found = self.found, found
         await self._renew()
         self.known.set()
-        gone = before.keys() - found.keys()
+        await asyncio.sleep(0)
+        came, gone = found.keys() - before.keys(), before.keys() - found.keys()
         if gone:
             self._left(found.keys())
-        self._tell(found.keys() - before.keys(), gone)
+        if came or gone:
+            self._tell(came, gone)
 
     def _tell(self, came: Collection[str], gone: Collection[str]) -> None:
-        if not (came or gone):
-            return
         where = f"{self._service} over {self._scheme}"
         logger.info("%s: %d nodes came, %d went, there are %d", where, len(came), len(gone), len(self.found))
         for verb, addresses in (("came", came), ("went", gone)):
-            if addresses:
+            if addresses and logger.isEnabledFor(logging.DEBUG):
                 more = f" and {len(addresses) - _SHOWN} more" if len(addresses) > _SHOWN else ""
-                logger.debug("%s: %s %s%s", where, ", ".join(sorted(addresses)[:_SHOWN]), verb, more)
+                logger.debug("%s: %s %s%s", where, ", ".join(nsmallest(_SHOWN, addresses)), verb, more)
 
     def _change(self, balancing: Balancing) -> None:
         old, self._balancing = self._balancing, balancing
@@ -190,7 +194,7 @@ class Members:
         if alone and self._choosing:
             loop = asyncio.get_running_loop()
             at = self.pool.ejections.soonest
-            self._return = loop.call_at(at, lambda: self._spawn(self._renew(), "renew nodes"))
+            self._return = loop.call_at(at, lambda: self._spawn(self._renew(), "renew nodes"), context=Context())
 
     def _now(self) -> float:
         try:
@@ -199,6 +203,6 @@ class Members:
             return 0.0
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=name, context=Context())  # and not in that of a call
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

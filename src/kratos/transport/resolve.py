@@ -23,7 +23,7 @@ from kratos.selector.balancing import Balancing
 from kratos.selector.base import Asked, Flight, Outcome
 from kratos.selector.outlier import Ejection
 from kratos.selector.pool import Pool
-from kratos.transport.channel import Channel
+from kratos.transport.channel import HURRIED, Channel
 from kratos.transport.lines import Line, Lines
 from kratos.transport.members import DEFAULT_BALANCING, Members
 from kratos.transport.outcome import outcome_of
@@ -72,7 +72,7 @@ class Channels(Protocol):
         """Begins to look for nodes; called once, when the client is entered."""
         ...
 
-    async def pick(self, call: Call, request: Any) -> Attempt:
+    async def pick(self, call: Call, request: Any, /) -> Attempt:
         """Returns the attempt of a call at a node; waits until the first nodes are known.
 
         ``call.state`` may say who admits the call (``ADMIT``), and where it has been (``TRIED``).
@@ -107,7 +107,7 @@ class Single:
     async def start(self) -> None:
         """Does nothing; see ``Channels``."""
 
-    async def pick(self, _call: Call, _request: Any) -> Attempt:
+    async def pick(self, _call: Call, _request: Any, /) -> Attempt:
         """Returns the attempt at the channel, which is this object; see ``Channels``."""
         return self
 
@@ -160,6 +160,7 @@ class Nodes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter: Meter | None = None
         self._ejections: Counter | None = None
+        self._unseen: Callable[[], None] | None = None
         self._members = Members(target, self._scheme, discovery, balancing, left=self._keep, ejected=self._ejected)
         self._lines = Lines(connect, lambda: self._members.balancing.idle)
 
@@ -167,7 +168,7 @@ class Nodes:
         """Begins to watch the registry; see ``Channels``."""
         self._members.start()
 
-    async def pick(self, call: Call, request: Any) -> Attempt:
+    async def pick(self, call: Call, request: Any, /) -> Attempt:
         """Returns the attempt at the node that the balancer picks; see ``Channels``."""
         members = self._members
         if not members.there.is_set():
@@ -183,6 +184,8 @@ class Nodes:
             if flight is None:
                 raise self._nobody(call)
             address = flight.node.address
+            if call.options.get("wait_for_ready"):
+                state[HURRIED] = self._others(call, address)
         else:
             address = pool.nodes[0].address
         try:
@@ -205,12 +208,15 @@ class Nodes:
                 "Nodes that were left alone for a while, by cause: unreached, consecutive, rate.",
                 labels=("kind", "target", "cause"),
             )
-            meter.observed(
+            self._unseen = meter.observed(
                 "client_nodes", "Nodes that a client knows, by state.", self._states, labels=("kind", "target", "state")
             )
 
     async def aclose(self) -> None:
         """Stops watching and closes every channel; see ``Channels``."""
+        if self._unseen is not None:
+            self._unseen()
+            self._unseen = None
         await self._members.aclose()
         await self._lines.aclose()
 
@@ -226,20 +232,22 @@ class Nodes:
         if self._meter is None and call.parent is not None and call.parent.app is not None:
             self._measure(call.parent.app.meter)
         outcome = outcome_of(failure, call)
-        address = attempt.channel.peer.address
+        again = False
         if outcome is not Outcome.LEFT:
-            call.state.setdefault(TRIED, set()).add(address)
+            address, tried = attempt.channel.peer.address, call.state.setdefault(TRIED, set())
+            again = outcome is Outcome.UNREACHED and address not in tried
+            tried.add(address)
         if flight is not None:
             attempt.pool.done(flight, outcome, now)
-        return outcome is Outcome.UNREACHED and self._elsewhere(attempt)
-
-    def _elsewhere(self, attempt: _Attempt) -> bool:
-        """Tells whether a call that was not sent can go to another node."""
-        tried = attempt.call.state[TRIED]
         request = attempt.request
-        if len(tried) >= MOST_NODES or (isinstance(request, Messages) and request.begun):
+        if not again or (isinstance(request, Messages) and request.begun):
             return False
-        return any(node.address not in tried for node in self._members.pool.nodes)
+        return len(call.state[TRIED]) < MOST_NODES and self._others(call)
+
+    def _others(self, call: Call, address: str = "") -> bool:
+        """Tells whether there is a node that a call has not been to, beside the one at an address."""
+        tried = call.state.get(TRIED, ())
+        return any(node.address != address and node.address not in tried for node in self._members.pool.nodes)
 
     async def _wait(self, call: Call) -> None:
         """Waits until the registry has answered; with ``wait_for_ready``, until there is a node."""
@@ -258,9 +266,12 @@ class Nodes:
 
     def _nobody(self, call: Call) -> Error:
         found = len(self._members.found)
-        why = f"nobody serves {self._target.service} over {self._scheme}"
-        if found:
+        if self._members.pool.nodes:
+            why = f"the balancer wants none of the nodes of {self._name}"
+        elif found:
             why = f"the filters of the client leave none of the {found} nodes of {self._name}"
+        else:
+            why = f"nobody serves {self._name} over {self._scheme}"
         return ServiceUnavailable(f"{call.operation.name}: {why}", reason="NODE_NOT_FOUND")
 
     def _late(self, call: Call, seconds: float) -> Error:

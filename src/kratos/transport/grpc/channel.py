@@ -15,7 +15,7 @@ from kratos.call import Call, Peer
 from kratos.errors import ClientClosed, Error, InternalServer, Unimplemented
 from kratos.handler import Messages
 from kratos.operation import AnyOperation
-from kratos.transport.channel import Unreached
+from kratos.transport.channel import HURRIED, Unreached
 from kratos.transport.deadline import expired
 from kratos.transport.grpc.failures import closed, connection_error
 from kratos.transport.grpc.headers import from_grpc, to_grpc
@@ -155,7 +155,7 @@ class GRPCChannel:
             data,
             timeout=None if remaining is None else _as_sent(remaining),
             metadata=to_grpc(call.headers.items()) if call.headers else None,
-            wait_for_ready=call.options.get("wait_for_ready"),
+            wait_for_ready=call.options.get("wait_for_ready") and not call.state.get(HURRIED),
             compression=self._compression(data),
         )
 
