@@ -177,8 +177,12 @@ class Error(Exception):
         """
         if self._retry_after is not None:
             return self._retry_after
-        delays = (getattr(detail, "retry_delay", None) for detail in self.details)
-        return next((delay.seconds + delay.nanos / 1e9 for delay in delays if delay is not None), None)
+        for detail in self.details:  # by its shape: these words know no messages
+            delay = getattr(detail, "retry_delay", None)
+            seconds, nanos = getattr(delay, "seconds", None), getattr(delay, "nanos", None)
+            if isinstance(seconds, int) and isinstance(nanos, int):
+                return seconds + nanos / 1e9
+        return None
 
     def __str__(self) -> str:
         head = f"{self.code} {self.reason}".rstrip()

@@ -8,6 +8,7 @@ import math
 import pickle
 import time
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -83,8 +84,9 @@ async def test_a_detail_says_it_too(transport: str) -> None:
 
 
 def test_details_that_say_nothing() -> None:
-    """An empty RetryInfo, and details of other kinds."""
-    assert Error("no", details=[RetryInfo(), Ping(text="what?")]).retry_after is None
+    """An empty RetryInfo, details of other kinds, and one that uses the word for something else."""
+    other = SimpleNamespace(retry_delay=5)
+    assert Error("no", details=[RetryInfo(), Ping(text="what?"), other]).retry_after is None
 
 
 def test_it_is_part_of_the_error() -> None:

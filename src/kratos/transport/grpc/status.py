@@ -73,7 +73,7 @@ def to_status(error: Error) -> Status:
     )
     infos = [] if error.plain else [pack(info)]
     wait = error.retry_after
-    if wait is not None and not any(hasattr(detail, "retry_delay") for detail in error.details):
+    if wait is not None and not any(isinstance(detail, RetryInfo) for detail in error.details):
         infos.append(pack(RetryInfo(retry_delay=duration(wait if wait >= 0 else NEVER))))
     further = [_packed(detail) for detail in error.details if is_message(detail)]
     status = Status(code=error.grpc_code, message=message, details=[*infos, *further])
