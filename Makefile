@@ -35,9 +35,9 @@ FIGURES := build/bench
 # All that is logged while `make test` runs; each line of it has to parse.
 JOURNAL := build/journal
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding balance generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate,benchmarks/$(name).py))
 
-.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures clean
+.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures plots clean
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,7 +80,7 @@ test-all: $(JUDGES) ## Run every test there is, and the coverage gates
 empty :=
 comma := ,
 space := $(empty) $(empty)
-WORDS := errors metadata live operation call handler service registry/* selector/*
+WORDS := errors metadata live operation call handler service registry/* selector/* resilience/*
 VOCABULARY := $(subst $(space),$(comma),$(foreach word,$(WORDS),*/kratos/$(word).py))
 
 check: lint types arch unit ## Run what must pass before a commit: lint, types, architecture, unit tests
@@ -124,6 +124,10 @@ bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.
 
 figures: $(DEVELOP) ## Write docs/performance.md from what `make bench` has measured
 	$(PY) benchmarks/report.py $(FIGURES)
+
+plots: $(DEVELOP) ## Draw docs/resilience.svg and .png from a simulation: what limiter, breaker and retry do
+	$(PY) -m pip install --quiet --group plots
+	$(PY) benchmarks/curves.py
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

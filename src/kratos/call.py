@@ -350,6 +350,12 @@ class Call:
         self._metadata = metadata
 
     @property
+    def meter(self) -> Meter | None:
+        """Where to measure: the meter of the app that serves it, or inside of whose call it is made; None for none."""
+        serving = self if self.side == "server" else self.parent
+        return None if serving is None or serving.app is None else serving.app.meter
+
+    @property
     def cookies(self) -> dict[str, str]:
         """The cookies that came with the request, read anew each time: keep what you need twice."""
         return read_cookies(self.headers.values("cookie"))

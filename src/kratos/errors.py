@@ -110,6 +110,10 @@ class Error(Exception):
         details: Further ``google.rpc`` detail messages; they travel over gRPC only.
         grpc_code: The gRPC status code, where the usual one of the HTTP status is not meant: 6 is ALREADY_EXISTS, which
             is 409 as ABORTED is. It brings that status with it; beside another ``code`` it does not count.
+        retry_after: How many seconds to wait before another try, less than zero for no other try; see the property.
+
+    Attributes:
+        unsent: Whether the call certainly never left this process. Channels say so; it does not travel.
 
     Example:
         >>> Error("there is such a user", grpc_code=6)
@@ -118,7 +122,9 @@ class Error(Exception):
 
     code: int = 500
     reason: str = ""
+    unsent: bool = False
     _grpc: int | None = None  # the gRPC code it names, or came with
+    _retry_after: float | None = None
 
     def __init__(
         self,
@@ -129,9 +135,12 @@ class Error(Exception):
         metadata: Mapping[str, str] | None = None,
         details: Iterable[object] = (),
         grpc_code: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        if retry_after is not None:
+            self._retry_after = retry_after
         if grpc_code is not None:
             self._grpc = grpc_code
             self.code = http_code(grpc_code)
@@ -160,6 +169,21 @@ class Error(Exception):
         """Whether it is a gRPC status and nothing more: it names its gRPC code, and no reason or metadata."""
         return self._grpc is not None and not self.reason and not self.metadata
 
+    @property
+    def retry_after(self) -> float | None:
+        """How many seconds to wait before another try; less than zero is not to try, None says nothing of it.
+
+        It travels as ``Retry-After`` over HTTP and as ``google.rpc.RetryInfo`` over gRPC; such a detail says it too.
+        """
+        if self._retry_after is not None:
+            return self._retry_after
+        for detail in self.details:  # by its shape: these words know no messages
+            delay = getattr(detail, "retry_delay", None)
+            seconds, nanos = getattr(delay, "seconds", None), getattr(delay, "nanos", None)
+            if isinstance(seconds, int) and isinstance(nanos, int):
+                return seconds + nanos / 1e9
+        return None
+
     def __str__(self) -> str:
         head = f"{self.code} {self.reason}".rstrip()
         return f"{head}: {self.message}" if self.message else head
@@ -169,7 +193,8 @@ class Error(Exception):
         return f"{type(self).__name__}({self.message!r}, code={self.code}, reason={self.reason!r}{facts})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        facts = {"code": self.code, "reason": self.reason, "metadata": self.metadata, "details": self.details}
+        facts: dict[str, object] = {"code": self.code, "reason": self.reason, "metadata": self.metadata}
+        facts |= {"details": self.details, "retry_after": self._retry_after}
         return _rebuild, (type(self), self.message, facts), {} if self._grpc is None else {"_grpc": self._grpc}
 
 
@@ -329,6 +354,7 @@ def restore(
     details: Iterable[object] = (),
     known: KnownErrors = MappingProxyType({}),
     grpc: int | None = None,
+    retry_after: float | None = None,
 ) -> Error:
     """Makes the error that arrived from a peer.
 
@@ -340,11 +366,13 @@ def restore(
         details: Further detail messages.
         known: Classes by reason, see ``by_reason``.
         grpc: The gRPC code number it came with, if it did: two of them may have one HTTP status.
+        retry_after: When the peer wants to see another try.
     """
     cls = known.get(reason) if reason else None
     if cls is None:
         cls = error_class(code)
     error = cls(message, code=code, reason=reason, metadata=metadata, details=details)
+    error._retry_after = retry_after
     if grpc is not None and 0 < grpc < len(GRPC_TO_HTTP):
         error._grpc = grpc
     return error

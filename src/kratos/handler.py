@@ -27,6 +27,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast, 
 
 from kratos.call import Call, enter_call, leave_call
 from kratos.errors import Error, InternalServer
+from kratos.metrics.base import Measured, Meter
 from kratos.operation import AnyOperation
 
 __all__ = [
@@ -216,6 +217,11 @@ class _Only:
 
     def bind(self, operation: AnyOperation) -> Middleware | None:
         return self._group if any(rule(operation) for rule in self._rules) else None
+
+    def measure(self, meter: Meter, /) -> None:
+        for member in self._group.members:
+            if isinstance(member, Measured):
+                member.measure(meter)
 
     def __call__(self, request: Any, call: Call, next: Handler) -> Awaitable[Any]:
         # Reached only outside of chain(), which asks bind() instead.

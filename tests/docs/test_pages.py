@@ -24,6 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("metrics.md", 3),
         ("openapi.md", 2),
         ("registry.md", 3),
+        ("resilience.md", 3),
         ("tracing.md", 4),
     ],
 )

@@ -38,6 +38,7 @@ from protobuf import (
     ScalarType,
 )
 from protobuf.wkt import Any as AnyMessage
+from protobuf.wkt import Duration
 
 __all__ = [
     "EnumShape",
@@ -52,6 +53,7 @@ __all__ = [
     "blank",
     "child",
     "clear",
+    "duration",
     "full_name",
     "get",
     "has",
@@ -225,6 +227,12 @@ def _shape(desc: DescMessage) -> Shape:
         oneofs=MappingProxyType(oneofs),
         well_known=_WELL_KNOWN.get(desc.type_name),
     )
+
+
+def duration(seconds: float) -> Duration:
+    """Returns a ``google.protobuf.Duration`` of some seconds: 0 or more, or whole ones."""
+    nanos = round(seconds * 1e9)
+    return Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
 
 
 def full_name(type_: type[Message], /) -> str:

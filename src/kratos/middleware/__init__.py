@@ -16,23 +16,41 @@ from kratos.lazy import lazy
 if TYPE_CHECKING:
     from kratos.errors import Violation
     from kratos.middleware.access_log import access_log
+    from kratos.middleware.breaker import breaker
     from kratos.middleware.metadata import metadata
     from kratos.middleware.metrics import metrics
+    from kratos.middleware.ratelimit import ratelimit
     from kratos.middleware.recovery import recovery
+    from kratos.middleware.retry import retry
     from kratos.middleware.timeout import timeout
     from kratos.middleware.tracing import tracing
     from kratos.middleware.validate import validate
 
-__all__ = ["Violation", "access_log", "metadata", "metrics", "recovery", "timeout", "tracing", "validate"]
+__all__ = [
+    "Violation",
+    "access_log",
+    "breaker",
+    "metadata",
+    "metrics",
+    "ratelimit",
+    "recovery",
+    "retry",
+    "timeout",
+    "tracing",
+    "validate",
+]
 
 __getattr__ = lazy(
     __name__,
     {
         "Violation": "validate",
         "access_log": "access_log",
+        "breaker": "breaker",
         "metadata": "metadata",
         "metrics": "metrics",
+        "ratelimit": "ratelimit",
         "recovery": "recovery",
+        "retry": "retry",
         "timeout": "timeout",
         "tracing": "tracing",
         "validate": "validate",

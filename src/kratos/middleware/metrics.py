@@ -68,12 +68,9 @@ class _Metrics:
 
     def instruments(self, call: Call) -> tuple[bool, CallMetrics | None]:
         """Returns whether it is settled, and by what to count: None for not at all."""
-        meter = self._meter
+        meter = call.meter if self._meter is None else self._meter
         if meter is None:
-            serving = call if call.side == "server" else call.parent
-            if serving is None or serving.app is None:
-                return False, None
-            meter = serving.app.meter
+            return False, None
         if isinstance(meter, NoopMeter):
             return True, None
         key = (id(meter), call.side)

@@ -63,6 +63,7 @@ class MemoryChannel:
                 details=error.details,
                 known=call.known,
                 grpc=error.grpc_code,
+                retry_after=error.retry_after,
             ) from error
         finally:
             if not task.done():

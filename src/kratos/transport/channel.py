@@ -22,6 +22,7 @@ class Unreached(ServiceUnavailable):
     """
 
     reason = "CONNECTION_FAILED"
+    unsent = True
 
 
 class Channel(Protocol):

@@ -9,11 +9,12 @@ believes it only if it belongs to the status code; a peer that does not know the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kratos.codec.messages import Message, full_name, is_message, pack
+from kratos.codec.messages import Message, duration, full_name, is_message, pack
 from kratos.errors import Error, KnownErrors, grpc_code, http_code, restore
 from kratos.metadata import Metadata
 from kratos.wire.google.rpc.error_details_pb import (
@@ -30,12 +31,18 @@ from kratos.wire.google.rpc.error_details_pb import (
 )
 from kratos.wire.google.rpc.status_pb import Status
 
-__all__ = ["CODE_TRAILER", "DETAILS_TRAILER", "from_status", "status_text", "to_status"]
+__all__ = ["CODE_TRAILER", "DETAILS_TRAILER", "PUSHBACK_TRAILER", "from_status", "status_text", "to_status"]
 
 CODE_TRAILER = "x-kratos-code"
 """The trailer with the exact HTTP status."""
 DETAILS_TRAILER = "grpc-status-details-bin"
 """The trailer with the serialised ``google.rpc.Status``, as gRPC defines it."""
+
+PUSHBACK_TRAILER = "grpc-retry-pushback-ms"
+"""The trailer with the milliseconds to wait before another try, less than zero for none (gRPC's proposal A6)."""
+NEVER: Final = -1.0
+
+_MILLISECONDS = re.compile(r"[0-9]{1,9}")
 
 # A peer drops the whole call, code and all, over trailers larger than its limit: often 8 KiB, for all of them, and
 # the status is in there twice (as text, and in base64). What does not fit is cut before that.
@@ -56,8 +63,8 @@ _DETAILS: Final[Mapping[str, type[Any]]] = MappingProxyType(
 def to_status(error: Error) -> Status:
     """Returns the status message of an error: ErrorInfo first (with an empty domain), then its further details.
 
-    A plain one has no ErrorInfo. One that is too large for the trailers of a call loses its details first, then the
-    metadata.
+    A plain one has no ErrorInfo. One that says when to try again has a RetryInfo. One that is too large for the
+    trailers of a call loses its details first, then the metadata.
     """
     message = status_text(error)
     info = ErrorInfo(
@@ -65,6 +72,9 @@ def to_status(error: Error) -> Status:
         metadata={_utf8(key): _utf8(value) for key, value in error.metadata.items()},
     )
     infos = [] if error.plain else [pack(info)]
+    wait = error.retry_after
+    if wait is not None and not any(isinstance(detail, RetryInfo) for detail in error.details):
+        infos.append(pack(RetryInfo(retry_delay=duration(wait if wait >= 0 else NEVER))))
     further = [_packed(detail) for detail in error.details if is_message(detail)]
     status = Status(code=error.grpc_code, message=message, details=[*infos, *further])
     if len(status.to_binary()) > STATUS_BYTES:
@@ -91,8 +101,9 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
         known: Error classes by reason.
     """
     status = _details(code, trailers)
+    wait = _pushback(trailers)
     if status is None:
-        return restore(_exact(code, trailers), message=message, known=known, grpc=code)
+        return restore(_exact(code, trailers), message=message, known=known, grpc=code, retry_after=wait)
     details = [_unpacked(detail) for detail in status.details]
     info = next((detail for detail in details if isinstance(detail, ErrorInfo)), None)
     return restore(
@@ -103,7 +114,19 @@ def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors)
         details=[detail for detail in details if detail is not info],
         known=known,
         grpc=code,
+        retry_after=wait,
     )
+
+
+def _pushback(trailers: Metadata) -> float | None:
+    """Returns when the peer wants to see another try, by gRPC's own trailer: what is no number is never.
+
+    We say it by RetryInfo instead: pygrpc-native 0.5 never ends a call that has this trailer.
+    """
+    text = trailers.get(PUSHBACK_TRAILER)
+    if text is None:
+        return None
+    return int(text) / 1000 if _MILLISECONDS.fullmatch(text) else NEVER
 
 
 def _exact(code: int, trailers: Metadata) -> int:

@@ -198,11 +198,11 @@ class HTTPChannel:
         except BROKEN as failure:
             raise self._broken(failure, call) from failure
         if not 200 <= response.status <= 299:
-            content_type = response.headers.get("Content-Type")
             body = body or b""
             if self._envelope is not None:
                 body = self._envelope.unwrap_error(body)
-            raise answered(response.status, content_type, body, codecs=self._codecs, call=call, peer=self.peer.address)
+            peer = self.peer.address
+            raise answered(response.status, response.headers, body, codecs=self._codecs, call=call, peer=peer)
         if body is None:
             raise too_large(self.peer.address, self._max_message)
         return body

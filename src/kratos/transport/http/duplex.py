@@ -8,6 +8,7 @@ Go servers take a proper close for the end of the requests, and would act on hal
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -163,10 +164,8 @@ class Duplex:
                 code=502,
                 reason="BAD_REPLY",
             )
-        content_type = None if failure.headers is None else failure.headers.get("Content-Type")
-        return answered(
-            failure.status, content_type, self._refusal, codecs=self._codecs, call=self._call, peer=self._peer
-        )
+        headers: Mapping[str, str] = failure.headers or {}
+        return answered(failure.status, headers, self._refusal, codecs=self._codecs, call=self._call, peer=self._peer)
 
     def _cut(self) -> None:
         """Ends the connection without a word; one that was closed properly stays so."""

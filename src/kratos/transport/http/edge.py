@@ -29,7 +29,7 @@ from kratos.transport.http.compression import compress, inflate
 from kratos.transport.http.extra import Mounted, Raw
 from kratos.transport.http.format import Envelope, Format, wrapping
 from kratos.transport.http.limits import Limits
-from kratos.transport.http.problem import to_status
+from kratos.transport.http.problem import pushback, to_status
 from kratos.transport.http.ranges import wanted
 from kratos.transport.http.raw import RawBinding
 from kratos.transport.http.route import Match, Router, Template
@@ -299,6 +299,8 @@ class Edge:
         for code, name in _TELLING.items():
             if error.code == code and name in error.metadata:
                 headers.append((name.encode("ascii"), _value(error.metadata[name])))
+        if error.retry_after is not None and not any(name == b"retry-after" for name, _ in headers):
+            headers.append(pushback(error.retry_after))
         if error.code == 426:
             headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
         envelope = self._envelope if call is None else wrapping(self._envelope, call.operation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +16,7 @@ from kratos.errors import Error, InternalServer, ServerError, ServiceUnavailable
 from kratos.transport.channel import Unreached
 from kratos.transport.deadline import expired
 from kratos.transport.http.frames import parse_error_text
+from kratos.transport.http.problem import read_pushback
 from kratos.wire.errors.errors_pb import Status
 
 __all__ = ["BROKEN", "answered", "broken", "closed", "lost", "streamed", "told", "too_large"]
@@ -40,7 +42,7 @@ _SHOWN = 200  # characters of a body in plain text that become a message
 _CLOSE = 0.02
 
 
-def answered(status: int, content_type: str | None, body: bytes, *, codecs: CodecSet, call: Call, peer: str) -> Error:
+def answered(status: int, headers: Mapping[str, str], body: bytes, *, codecs: CodecSet, call: Call, peer: str) -> Error:
     """Returns the error that a response means.
 
     The status line decides on the code. A body that is none of ours (a proxy's page, nothing at all) leaves the class
@@ -48,17 +50,19 @@ def answered(status: int, content_type: str | None, body: bytes, *, codecs: Code
 
     Args:
         status: The status line's code, none of 2xx.
-        content_type: What the body is said to be.
+        headers: Its headers.
         body: The body, or as much of it as was wanted.
         codecs: What reads it.
         call: The call that failed; its known errors count.
         peer: Who answered.
     """
+    content_type = headers.get("content-type")
     found = _read(content_type, body, codecs)
     message = found.message
     if not message and not found.reason:
         message = _plain(content_type, body) or f"{peer} answered {status} {_phrase(status)}".rstrip()
-    return restore(status, found.reason, message, found.metadata, known=call.known)
+    wait = read_pushback(headers)
+    return restore(status, found.reason, message, found.metadata, known=call.known, retry_after=wait)
 
 
 def streamed(data: bytes, codecs: CodecSet, call: Call) -> Error:

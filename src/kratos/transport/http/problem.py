@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from kratos.codec.json import JsonCodec
 from kratos.errors import Error, ServiceUnavailable
 from kratos.wire.errors.errors_pb import Status
 
-__all__ = ["stopping", "to_json", "to_response", "to_status"]
+__all__ = ["PUSHBACK", "pushback", "read_pushback", "stopping", "to_json", "to_response", "to_status"]
+
+PUSHBACK = "grpc-retry-pushback-ms"
+"""The header that says by less than zero not to try again: gRPC's word, since HTTP has none."""
 
 _JSON = JsonCodec()
+_LONGEST = 1e8  # seconds: three years
 _STATUSES = frozenset(HTTPStatus)
 
 
@@ -23,6 +31,31 @@ def to_status(error: Error) -> Status:
 def to_json(error: Error) -> bytes:
     """Returns an error as JSON, for where nothing else can be asked for."""
     return _JSON.encode(to_status(error))
+
+
+def pushback(seconds: float) -> tuple[bytes, bytes]:
+    """Returns the header that says when to try again; HTTP has whole seconds, and gRPC's word for never is read too."""
+    if seconds < 0:
+        return PUSHBACK.encode("ascii"), b"-1"
+    return b"retry-after", b"%d" % math.ceil(min(seconds, _LONGEST))
+
+
+def read_pushback(headers: Mapping[str, str]) -> float | None:
+    """Returns when a peer wants to see another try, less than zero for never; None where it says nothing readable.
+
+    Args:
+        headers: Of its response, whatever the case of their names.
+    """
+    if headers.get(PUSHBACK, "").startswith("-"):
+        return -1.0
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
 def to_response(error: Error, headers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
