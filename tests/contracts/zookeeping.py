@@ -1,4 +1,4 @@
-"""A real ZooKeeper on a free port, that can be killed, emptied, paused and started again; and its own client, in Java."""
+"""A real ZooKeeper on a free port, that can be killed, emptied, paused and started again; and its own client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ZooKeeper:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([*command, self._config], stdout=log, stderr=log)
         end = time.monotonic() + PATIENCE_SECONDS
-        while self.say("ruok") != "imok":
+        while "Mode:" not in self.say("srvr"):  # it says imok before it lets anybody in
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < end, f"ZooKeeper does not get ready\n{self._log.read_text()}"
             time.sleep(0.05)
@@ -96,7 +96,11 @@ class ZooKeeper:
         """Returns what ZooKeeper's own client says to a command."""
         command = [*_java("-Dorg.slf4j.simpleLogger.defaultLogLevel=error"), "org.apache.zookeeper.ZooKeeperMain"]
         done = subprocess.run(
-            [*command, "-waitforconnection", "-server", self.address, *words], capture_output=True, text=True, check=False, timeout=60
+            [*command, "-waitforconnection", "-server", self.address, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         return done.stdout + done.stderr
 
@@ -115,7 +119,7 @@ class Relay:
     async def start(self) -> None:
         """Listens."""
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def aclose(self) -> None:
         """Ends all connections."""

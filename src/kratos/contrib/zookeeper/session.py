@@ -29,6 +29,9 @@ _security: Any = security
 _AT_ONCE: Final = 100
 """Requests under way. Each is a byte in a pipe to kazoo's thread, and whoever writes into a full one waits."""
 
+_TRIES: Final = 4
+"""As many attempts to connect fit into a session: one server that says nothing must not cost it."""
+
 _RECONNECT: Final = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 1.0}
 
 
@@ -210,8 +213,13 @@ class Session:
         if state == "CONNECTED":
             known = self._client.client_id
             self._in_loop(partial(self._note, id=known[0] if known else 0))
+        elif state == "SUSPENDED":
+            # A server that has lost its memory turns away whoever has seen more than it knows, again and again.
+            # All is read anew over the next connection, so what we have seen does not matter.
+            self._client.last_zxid = 0
+            self._in_loop(self._note)
         else:
-            self._in_loop(self._lose if state == "SUSPENDED" else self.end)
+            self._in_loop(self.end)
 
     def _stop(self) -> None:
         try:
@@ -226,9 +234,6 @@ class Session:
             self._loop.call_soon_threadsafe(what, *arguments)
 
     # And from here on in the loop again.
-
-    def _lose(self) -> None:
-        self._note()
 
     def _note(self, *, id: int = 0, over: bool = False) -> None:
         """Takes the new state of the connection. What was asked over the old one has no answer any more."""
@@ -269,14 +274,25 @@ _log: Final = _Quiet(logging.getLogger("kratos.registry.zookeeper"))
 
 
 def _client(options: Options) -> Any:
+    hosts = options.hosts.split(",")
+    # Kazoo waits for the first answer of a server as long as a session lasts, divided by how many servers there are.
     client: Any = _clients.KazooClient(
-        options.hosts, timeout=options.seconds, connection_retry=dict(_RECONNECT), logger=_log
+        ",".join(hosts * -(-_TRIES // len(hosts))),
+        timeout=options.seconds,
+        connection_retry=dict(_RECONNECT),
+        logger=_log,
     )
+    client.handler.create_connection = partial(_connect, client.handler.create_connection)
     if options.digest is not None:
         user, password = options.digest
         client.auth_data.add(("digest", f"{user}:{password}"))
         client.default_acl = [_security.make_digest_acl(user, password, all=True)]
     return client
+
+
+def _connect(connect: Callable[..., Any], *arguments: object, timeout: float, **options: object) -> Any:
+    """Opens a socket; kazoo gives it as long as a session lasts."""
+    return connect(*arguments, timeout=timeout / _TRIES, **options)
 
 
 def _settle(answer: asyncio.Future[Any], result: Any) -> None:
