@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import signal
 import sys
@@ -27,6 +28,8 @@ from kratos.metrics.lag import LoopLag
 from kratos.metrics.prometheus import PrometheusMeter
 from kratos.middleware.access_log import access_log
 from kratos.middleware.recovery import recovery
+from kratos.registry.advertise import advertised
+from kratos.registry.announcing import Announcement, Registration
 from kratos.registry.base import Instance, Registrar
 from kratos.service import Service
 from kratos.version import __version__
@@ -132,6 +135,7 @@ class App:
             not given.
         servers: What listens.
         registrar: Where the process makes itself known once it serves.
+        registration: At which address, and what happens if the registry is away.
         hooks: Async context managers around the servers, the first one outermost: databases, clients, caches.
         metadata: Facts about this instance, for the registry.
         shutdown: How long the steps of stopping may take.
@@ -154,6 +158,7 @@ class App:
         middleware: Iterable[Middleware] | None = None,
         servers: Iterable[Server] = (),
         registrar: Registrar | None = None,
+        registration: Registration | None = None,
         hooks: Iterable[Hook] = (),
         metadata: Mapping[str, str] | None = None,
         shutdown: Shutdown | None = None,
@@ -165,12 +170,13 @@ class App:
         )
         self.services = tuple(services)
         self.servers = tuple(servers)
-        self._registrar = registrar
+        self.registrar = registrar
+        self._registration = registration or Registration()
         self.hooks = tuple(hooks)
         self._shutdown = shutdown or Shutdown()
         self._entered: list[_Entered] = []
         self._started: list[Server] = []
-        self._instance: Instance | None = None
+        self._announcement: Announcement | None = None
         self._watchdog = Watchdog()
         self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
         self._lag = LoopLag(self.meter)
@@ -186,7 +192,7 @@ class App:
         facts = {"version": __version__, "name": self.info.name, "app_version": self.info.version}
         build = self.meter.gauge("kratos_build_info", "Who this is: always 1.", labels=tuple(facts))
         build.labels(*facts.values()).set(1)
-        parts: tuple[object, ...] = (*self._middleware, *self.servers, self._registrar)
+        parts: tuple[object, ...] = (*self._middleware, *self.servers, self.registrar)
         for part in parts:
             if isinstance(part, Measured):
                 part.measure(self.meter)
@@ -242,10 +248,10 @@ class App:
             if in_development():
                 self._watchdog.start()
             self._lag.start()
-            self.info.endpoints = tuple(server.endpoint for server in serving if server.endpoint)
-            if self._registrar is not None:
-                self._instance = _instance(self.info)
-                await self._registrar.register(self._instance)
+            self.info.endpoints = self._endpoints(serving)
+            if self.registrar is not None:
+                self._announcement = Announcement(self.registrar, _instance(self.info), self._registration)
+                await self._announcement.begin()
             self.info.readiness.set(True)
         except BaseException as failure:
             try:
@@ -287,9 +293,9 @@ class App:
         failures: list[Exception] = []
         self.info.readiness.set(False)
         self._lag.stop()
-        instance, self._instance = self._instance, None
-        if self._registrar is not None and instance is not None:
-            await self._deregister(self._registrar, instance)
+        announcement, self._announcement = self._announcement, None
+        if announcement is not None:
+            await self._deregister(announcement)
             await asyncio.sleep(limits.drain)
         started, self._started = self._started, []
         onlookers, serving = _sorted_out(started)
@@ -303,18 +309,25 @@ class App:
         self._watchdog.stop()
         while self._entered:
             entered = self._entered.pop()
-            failure = await _bounded(entered.leave(), limits.hook, "leave", entered.manager)
-            if failure is not None:
-                failures.append(failure)
+            failures += filter(None, [await _bounded(entered.leave(), limits.hook, "leave", entered.manager)])
         return failures
 
-    async def _deregister(self, registrar: Registrar, instance: Instance) -> None:
+    async def _deregister(self, announcement: Announcement) -> None:
         """Asks the registry to forget us; that it cannot is no reason to stay."""
-        failure = await _bounded(
-            registrar.deregister(instance), self._shutdown.deregister, "deregister from", registrar
-        )
+        failure = await _bounded(announcement.end(), self._shutdown.deregister, "deregister from", self.registrar)
         if failure is not None:
-            logger.error("%s stays registered as %s for now: %r", self.info.name, instance.id, failure)
+            logger.error("%s stays registered as %s for now: %r", self.info.name, self.info.id, failure)
+
+    @property
+    def trouble(self) -> str:
+        """Why others cannot find this process in the registry; empty if they can, or if it is not to be in one."""
+        return "" if self._announcement is None else self._announcement.trouble
+
+    def _endpoints(self, servers: Iterable[Server]) -> tuple[str, ...]:
+        """Returns where servers can be called; by others, if they are to find us."""
+        endpoints = tuple(server.endpoint for server in servers if server.endpoint)
+        advertise = os.environ.get("KRATOS_ADVERTISE") or self._registration.advertise
+        return advertised(endpoints, advertise) if advertise or self.registrar is not None else endpoints
 
     def _announce(self, banner: str) -> None:
         is_read = sys.stderr is not None and sys.stderr.isatty()
@@ -328,17 +341,31 @@ class App:
                 "endpoints": [server.endpoint for server in told],
                 "limits": [server.summary for server in told],
             }
+            if self.registrar is not None:
+                facts |= {"registry": _told(self.registrar), "registered": list(self.info.endpoints)}
             logger.info("%s serves", self.info.name, extra=facts)
 
     def _banner(self) -> str:
         title = f"{self.info.name} {self.info.version}".rstrip()
         lines = [f"{title} (kratos {__version__})"]
         lines += [f"  {server.endpoint:32}{server.summary}".rstrip() for server in self.servers if server.endpoint]
-        return "\n".join([*lines, *self._try_it(), "  stop: Ctrl-C"])
+        return "\n".join([*lines, *self._found_at(), *self._try_it(), "  stop: Ctrl-C"])
+
+    def _found_at(self) -> list[str]:
+        """Returns where others look for us, and which address they find, if that is not the one we listen on."""
+        lines: list[str] = []
+        if self.registrar is not None:
+            trouble = f"; NOT REGISTERED YET: {self.trouble}" if self.trouble else ""
+            lines.append(f"  registry: {_told(self.registrar)}{trouble}")
+        bound = {server.endpoint for server in self.servers}
+        moved = [url for url in self.info.endpoints if url not in bound]
+        if moved:
+            lines.append(f"  others call {', '.join(moved)} (KRATOS_ADVERTISE chooses another address)")
+        return lines
 
     def _try_it(self) -> list[str]:
         """Returns a first request to make, where there is one that needs no body."""
-        urls = [url for url in self.info.endpoints if url.startswith("http")]
+        urls = [server.endpoint for server in _sorted_out(self.servers)[1] if server.endpoint.startswith("http")]
         operations = [operation for service in self.services for _, operation in service.__operations__]
         rules = [rule for each in operations if not each.client_streams for rule in each.http]
         paths = [re.sub(r"\{[^{}]*\}", "kratos", rule.path) for rule in rules if rule.method == "GET"]
@@ -398,6 +425,12 @@ def _sorted_out(servers: Iterable[Server]) -> tuple[list[Server], list[Server]]:
     servers = list(servers)
     looking: list[Server] = [server for server in servers if isinstance(server, Onlooker)]
     return looking, [server for server in servers if not isinstance(server, Onlooker)]
+
+
+def _told(registrar: Registrar) -> str:
+    """Returns what a registrar says of itself, or its name."""
+    is_plain = type(registrar).__str__ is object.__str__
+    return type(registrar).__name__ if is_plain else str(registrar)
 
 
 def _instance(info: AppInfo) -> Instance:

@@ -16,6 +16,7 @@ from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 
 from kratos import App, Call, GRPCClient, GRPCServer, HTTPClient, HTTPServer, blocking
 from kratos.app import loop_factory
+from kratos.registry import Registration
 
 THREAD = "kratos watchdog"
 NATIVE = pytest.param(
@@ -187,7 +188,12 @@ def test_the_thread_ends_whatever_happens(told: Told) -> None:
 
             async def deregister(self, instance: object) -> None: ...
 
-        refused = App(name="slow", servers=[HTTPServer("127.0.0.1:0")], registrar=Refusing())
+        refused = App(
+            name="slow",
+            servers=[HTTPServer("127.0.0.1:0")],
+            registrar=Refusing(),
+            registration=Registration(required=True),
+        )
         with pytest.raises(OSError, match="no registry"):
             await refused.__aenter__()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from contracts.fakeregistry import FakeRegistry, FakeServer
 
+from kratos.metrics import PrometheusMeter
 from kratos.registry import FileRegistry, Instance, MemoryRegistry, MultiRegistry, StaticDiscovery
 from kratos.registry.base import Discovery, Registry
 from kratos.testing.registry import PATIENCE, DiscoveryContract, NetworkContract, RecordContract, RegistryContract
@@ -93,3 +94,16 @@ class TestStatic(DiscoveryContract):
 
     def find(self) -> Discovery:
         return StaticDiscovery({"shop": self.listed})
+
+
+async def test_what_a_driver_need_not_write() -> None:
+    """Measuring, and what is in the banner, come with the supervisor."""
+    server, meter = FakeServer(), PrometheusMeter()
+    registry = FakeRegistry(server, PATIENCE)
+    registry.measure(meter)
+    assert str(registry) == "fake"
+    await registry.register(ONE)
+    assert b'kratos_registered{name="shop",registry="fake"} 1.0' in meter.render()[1]
+    assert registry.trouble(ONE) == ""
+    await registry.aclose()
+    assert registry.trouble(ONE) == "it is not registered"

@@ -21,6 +21,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("logs.md", 5),
         ("metrics.md", 3),
         ("openapi.md", 2),
+        ("registry.md", 3),
         ("tracing.md", 3),
     ],
 )

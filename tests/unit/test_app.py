@@ -17,7 +17,7 @@ import pytest
 from kratos.app import App, Hook, Shutdown, make
 from kratos.call import AppInfo
 from kratos.handler import Middleware
-from kratos.registry import Instance, MemoryRegistry
+from kratos.registry import Instance, MemoryRegistry, Registration
 from kratos.service import Service
 from kratos.testing import FakeClock
 
@@ -111,6 +111,9 @@ async def test_failed_stop_stops_the_others() -> None:
             pass
     assert [str(each) for each in failure.value.exceptions] == ["a cannot stop", "c cannot stop"]
     assert "stop b within 10.0" in log
+
+
+NEEDED = Registration(required=True)
 
 
 class Registry(MemoryRegistry):
@@ -250,7 +253,7 @@ async def test_a_failed_start_leaves_nothing_behind() -> None:
         await app.__aenter__()
     assert log[1:] == ["enter db", "start a", "stop a within 10.0", "leave db"]
     log.clear()
-    app = App(name="shop", servers=[Recorder("a", log)], registrar=Registry(log, fail="register"))
+    app = App(name="shop", servers=[Recorder("a", log)], registrar=Registry(log, fail="register"), registration=NEEDED)
     with pytest.raises(ConnectionError):
         await app.__aenter__()
     assert log[-1] == "stop a within 10.0"

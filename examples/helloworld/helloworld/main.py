@@ -1,6 +1,7 @@
 """The service and the app."""
 
 from kratos import AdminServer, App, Call, GRPCServer, HTTPServer
+from kratos.registry import embedded
 
 from .gen.helloworld.v1.error_reason_errors import UserNotFound
 from .gen.helloworld.v1.greeter_kratos import GreeterService
@@ -19,4 +20,5 @@ app = App(
     version="1.0.0",
     services=[Greeter()],
     servers=[HTTPServer("127.0.0.1:8000"), GRPCServer("127.0.0.1:9000"), AdminServer("127.0.0.1:9100")],
+    registrar=embedded(),
 )

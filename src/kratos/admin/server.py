@@ -46,6 +46,7 @@ READY_PATH: Final = "/readyz"
 METRICS_PATH: Final = "/metrics"
 """What was counted and measured."""
 
+_REGISTRY: Final = "registry"  # the check of an app that is to be found in one
 _OK: Final = Response(200, [JSON], b'{"status":"ok"}')
 _NOT_READY: Final = Response(503, [JSON], b'{"status":"not ready"}')
 _LIMITS: Final = Limits(
@@ -137,8 +138,12 @@ class AdminServer:
         self._http.mount((), (), self._info)
 
     def look_at(self, app: App) -> None:
-        """Takes the app that is shown."""
+        """Takes the app that is shown. If it has a registrar, there is one check more: whether others find it."""
         self._app = app
+        named = {check.name for check in self._checkup.checks}
+        if app.registrar is not None and _REGISTRY not in named:
+            registry = Check(name=_REGISTRY, run=partial(_find, app))
+            self._checkup = Checkup((*self._checkup.checks, registry))
         self._documents = Documents(app.servers)
         self._web = Web(
             self._access,
@@ -241,3 +246,12 @@ class AdminServer:
         profiler = self._profiler
         page(PROFILE_PATH, "CPU profile", "which functions the CPU is used for", profiler.show, profiler.begin)
         return found
+
+
+class NotRegistered(Exception):
+    """Others cannot find the app."""
+
+
+async def _find(app: App) -> None:
+    if app.trouble:
+        raise NotRegistered(app.trouble)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from kratos.lazy import lazy
 
 if TYPE_CHECKING:
+    from kratos.registry.announcing import Registration
     from kratos.registry.base import Discovery, Instance, InvalidInstance, Registrar, Registry
     from kratos.registry.dns import DNSDiscovery
-    from kratos.registry.file import FileRegistry
+    from kratos.registry.file import FileRegistry, embedded
     from kratos.registry.memory import MemoryRegistry
     from kratos.registry.multi import MultiRegistry
     from kratos.registry.patience import Patience
@@ -26,9 +27,11 @@ __all__ = [
     "MultiRegistry",
     "Patience",
     "Registrar",
+    "Registration",
     "Registry",
     "StaticDiscovery",
     "SupervisedRegistry",
+    "embedded",
 ]
 
 __getattr__ = lazy(
@@ -43,8 +46,10 @@ __getattr__ = lazy(
         "MultiRegistry": "multi",
         "Patience": "patience",
         "Registrar": "base",
+        "Registration": "announcing",
         "Registry": "base",
         "StaticDiscovery": "static",
         "SupervisedRegistry": "supervised",
+        "embedded": "file",
     },
 )

@@ -46,8 +46,8 @@ class DNSDiscovery:
             raise ValueError(f'ports is {dict(ports)!r}: it needs a port for each scheme, such as {{"grpc": 9000}}')
         if not every > 0:
             raise ValueError(f"every is {every!r}: it must be a positive number of seconds")
-        if not host.replace("{name}", ""):
-            host = "{name}"
+        if not host:
+            raise ValueError(f"host is {host!r}: it has to be a host, such as {{name}}.default.svc.cluster.local")
         self._ports = dict(ports)
         self._host = host
         self._every = every

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
+from kratos.development import in_development
 from kratos.registry.base import Instance
 from kratos.registry.locks import Lock, is_locked
 from kratos.registry.patience import Patience
 from kratos.registry.record import Neighbours, encode
 from kratos.registry.supervised import SupervisedRegistry
 
-__all__ = ["FileRegistry"]
+__all__ = ["FileRegistry", "embedded"]
 
 _CHECK_SECONDS: Final = 2.0  # between two looks at whether our own records are still there
 _LONGEST: Final = 100  # of a name in a file's name; what is longer is cut and gets a hash
@@ -183,6 +184,11 @@ class FileRegistry(SupervisedRegistry):
             self._neighbours.skip(path, str(failure), failure)
             return None
         return self._neighbours.read(path, data)
+
+
+def embedded() -> FileRegistry | None:
+    """Returns the registry of this machine where programs are developed (``KRATOS_ENV=development``), else None."""
+    return FileRegistry() if in_development() else None
 
 
 def _stamp(path: Path | os.DirEntry[str]) -> _Stamp | None:

@@ -18,6 +18,10 @@ class MemoryRegistry:
         self._instances: dict[str, Instance] = {}
         self._changed: set[asyncio.Event] = set()
 
+    def __str__(self) -> str:
+        """What it is, for the banner."""
+        return "in this process only"
+
     async def register(self, instance: Instance, /) -> None:
         """Makes an instance known; see ``Registrar``."""
         self._instances[instance.id] = instance

@@ -58,6 +58,10 @@ class MultiRegistry:
         self._discoveries = [each for each in registries if isinstance(each, _Finds)]
         self._registering: dict[str, set[asyncio.Task[None]]] = {}
 
+    def __str__(self) -> str:
+        """What they are, for the banner."""
+        return " and ".join(map(str, self._registrars))
+
     async def register(self, instance: Instance, /) -> None:
         """Makes an instance known everywhere; returns when it can be found somewhere.
 

@@ -17,6 +17,9 @@ __all__ = ["SupervisedRegistry"]
 class SupervisedRegistry(ABC):
     """Registrar and discovery over a driver's ``hold``, ``forget`` and ``lists``.
 
+    It is made without a connection and needs no closing: a driver opens one when it is asked for something, and closes
+    it when nothing is registered or watched any more. Several apps and clients of a process may share one.
+
     Args:
         registry: What it is called in log and metrics: ``etcd``, ``file``.
         patience: How long it is waited for.

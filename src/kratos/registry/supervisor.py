@@ -83,12 +83,11 @@ class Registrations:
 
     async def aclose(self) -> None:
         """Ends what is under way. Records stay until they are deregistered or the registry forgets them."""
-        tasks: list[asyncio.Task[None]] = []
-        for step in self._steps.values():
+        pending = [step for last in self._steps.values() for step in last.pending()]
+        for step in pending:
             step.stop()
-            tasks += step.pending()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        if pending:
+            await asyncio.wait([step.task for step in pending], timeout=_CANCEL_SECONDS)
 
     def _take_over(self, id: str, step: _Step, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Makes ``step`` the last word about an id: what was said before it ends, and then it begins."""
@@ -104,7 +103,7 @@ class Registrations:
     def _end(self, id: str, step: _Step) -> None:
         if self._steps.get(id) is step:
             del self._steps[id]
-        if step.task is not None and not step.task.cancelled():
+        if not step.task.cancelled():
             step.task.exception()  # whoever wanted to know may have left
 
     async def _leave(self, instance: Instance, step: _Step) -> None:
@@ -128,11 +127,16 @@ class Registrations:
 
 
 class _Step:
-    """A word about one id, and the tasks of earlier ones that have not ended yet."""
+    """A word about one id, and the tasks of earlier ones that have not ended yet.
+
+    Attributes:
+        task: Who sees to it; there from the beginning, but for the constructor.
+    """
+
+    task: asyncio.Task[None]
 
     def __init__(self) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self._earlier: list[asyncio.Task[None]] = []
+        self._earlier: list[_Step] = []
 
     def follow(self, before: _Step) -> None:
         """Begins when what was before has ended."""
@@ -144,19 +148,21 @@ class _Step:
 
     def stop(self) -> None:
         """Ends it."""
-        if self.task is not None:
-            self.task.cancel()
+        self.task.cancel()
 
-    def pending(self) -> list[asyncio.Task[None]]:
-        """Returns the tasks that have not ended, its own included."""
-        tasks = self._earlier if self.task is None else [*self._earlier, self.task]
-        return [task for task in tasks if not task.done()]
+    def pending(self) -> list[_Step]:
+        """Returns the steps that have not ended, itself included."""
+        return [step for step in (*self._earlier, self) if not step.task.done()]
+
+    async def wait(self) -> None:
+        """Returns when it has ended, which has a limit of its own."""
+        await asyncio.wait([self.task])
 
     async def wait_for_earlier(self) -> None:
-        """Returns when earlier tasks have ended; one that ignores its cancellation is not waited for."""
-        earlier, self._earlier = self._earlier, []
-        if earlier:
-            await asyncio.wait(earlier, timeout=_CANCEL_SECONDS)
+        """Returns when all that was said earlier has ended."""
+        for step in self._earlier:
+            await step.wait()
+        self._earlier = []
 
 
 class _Held(_Step):
@@ -189,6 +195,10 @@ class _Held(_Step):
     def overtake(self) -> None:
         """A later word has come: this one is not worth keeping any more."""
         self.stop()
+
+    async def wait(self) -> None:
+        """Returns when it has ended; a driver that ignores its cancellation is not waited for."""
+        await asyncio.wait([self.task], timeout=_CANCEL_SECONDS)
 
     def stop(self) -> None:
         """Ends it, for good: a driver that takes its cancellation for a lost connection is not asked again."""

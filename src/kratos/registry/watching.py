@@ -77,7 +77,6 @@ class Watches:
         followed = self._followed.get(name)
         if followed is None:
             followed = self._followed[name] = _Followed(self._lister, name, self._registry, self._patience)
-            followed.start()
         followed.watchers.add(changed)
         return followed
 
@@ -110,10 +109,6 @@ class _Followed:
         self._failures = 0
         self._since: float | None = None
         self._reminded = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begins to ask the driver."""
         # In a context of its own: whoever watches first may be in a call, and this is no part of that.
         self._task = asyncio.create_task(self._run(), name=f"kratos {self._what}", context=Context())
 
@@ -122,9 +117,8 @@ class _Followed:
         self.is_over = True
         self._end_grace()
         self._tell()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=_CANCEL_SECONDS)
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=_CANCEL_SECONDS)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -149,12 +143,12 @@ class _Followed:
         async with asyncio.timeout(_FIRST_SECONDS) as limit, aclosing(self._lister.lists(self._name)) as lists:
             async for found in lists:
                 limit.reschedule(None)
-                if self.is_over:
-                    return
                 self._take(found, is_first=is_first)
                 is_first = False
 
     def _take(self, found: Iterable[Instance], *, is_first: bool) -> None:
+        if self.is_over:
+            raise asyncio.CancelledError  # the driver has kept it to itself
         told = {instance.id: instance for instance in found if instance.name == self._name}
         if is_first:
             self._rejoice()

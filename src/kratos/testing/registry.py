@@ -1,8 +1,8 @@
 """The contract of registries: what each driver has to do, as tests to inherit.
 
 A driver's tests inherit what fits: ``RegistryContract``; ``RecordContract`` if others can write there what they like;
-``ServerContract`` if there is a server that can be killed, ``NetworkContract`` if it can be cut off besides. They say how
-to reach the registry, and how to do these things to it::
+``ServerContract`` if there is a server that can be killed, ``NetworkContract`` if it can be cut off besides. They say
+how to reach the registry, and how to do these things to it::
 
     class TestEtcd(NetworkContract, RecordContract):
         @pytest.fixture(autouse=True)

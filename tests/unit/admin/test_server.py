@@ -18,7 +18,7 @@ from kratos import AdminServer, App, Call, GRPCClient, GRPCServer, HTTPClient, H
 from kratos.admin import Check
 from kratos.config import Config, Values
 from kratos.metrics import NoopMeter
-from kratos.registry import MemoryRegistry
+from kratos.registry import Instance, MemoryRegistry
 
 QUICK = Shutdown(drain=0, finish=5)
 
@@ -132,6 +132,28 @@ async def test_health() -> None:
         assert [(row["check"], row["well"], row["failed_by"]) for row in said["checks"]] == [
             ("db", False, "ConnectionError"), ("cache", True, ""),
         ]  # fmt: skip
+
+
+async def test_whether_it_is_registered() -> None:
+    """An app that is to be found in a registry has a check for that, which does not hold up readiness."""
+
+    class Away(MemoryRegistry):
+        async def register(self, instance: Instance, /) -> None:
+            raise ConnectionRefusedError("no registry")
+
+        async def aclose(self) -> None: ...
+
+    for registry, well in ((MemoryRegistry(), True), (Away(), False)):
+        admin = AdminServer("127.0.0.1:0")
+        app = App(name="shop", servers=[admin], registrar=registry, shutdown=QUICK)
+        async with app:
+            (row,) = (await ask(admin.endpoint, "/health.json")).json()["checks"]
+            assert (row["check"], row["well"]) == ("registry", well)
+            assert row["failed_by"] == ("" if well else "NotRegistered")
+            assert (await ask(admin.endpoint, "/readyz")).status == 200
+    named = AdminServer("127.0.0.1:0", checks=[Check(name="registry", run=Away().aclose)])
+    App(name="shop", servers=[named], registrar=Away())
+    assert len(named._checkup.checks) == 1
 
 
 async def test_config() -> None:
