@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts.zookeeping import NEEDED, Relay, ZooKeeper, until
+from contracts.zookeeping import NEEDED, PATIENCE_SECONDS, Relay, ZooKeeper, until
 from kazoo.client import KazooClient
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
@@ -299,6 +301,29 @@ async def test_a_server_that_sleeps(zookeeper: ZooKeeper, registry: Make, caplog
             plain.create(f"{BELOW}/0", MINIMAL)
             await watch.ids("0", "u1")
     assert all(watch.lists[1:])
+
+
+async def test_a_process_that_sleeps(zookeeper: ZooKeeper, plain: KazooClient) -> None:
+    """One that was stopped for longer than its session lasts is back when it goes on."""
+    guest = str(Path(__file__).with_name("zookeepers_guest.py"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, guest, zookeeper.address, stdin=asyncio.subprocess.PIPE
+    )
+    try:
+        await until(lambda: plain.exists(f"{BELOW}/u1"))
+        process.send_signal(signal.SIGSTOP)
+        await until(lambda: not plain.exists(f"{BELOW}/u1"))
+        process.send_signal(signal.SIGCONT)
+        await until(lambda: plain.exists(f"{BELOW}/u1"))
+        assert process.stdin is not None
+        process.stdin.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await process.wait() == 0
+        assert plain.get_children(BELOW) == []
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_a_session_that_is_lost(registry: Make, plain: KazooClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,6 +23,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("openapi.md", 2),
         ("registry.md", 3),
         ("tracing.md", 3),
+        ("zookeeper.md", 1),
     ],
 )
 def test_blocks_run(page: str, count: int) -> None:

@@ -1,4 +1,4 @@
-"""ZooKeeper 3.5 and newer as registry; extra ``zookeeper``.
+"""ZooKeeper as registry, tested with 3.8; extra ``zookeeper``.
 
 Records are those of Kratos for Go: its services find ours, and the other way round.
 """

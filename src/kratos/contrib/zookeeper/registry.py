@@ -79,6 +79,9 @@ class ZooKeeperRegistry(SupervisedRegistry):
         self._idle: asyncio.TimerHandle | None = None
         self._taken: set[str] = set()
 
+    def __str__(self) -> str:
+        return f"ZooKeeper at {self._options.hosts}"
+
     async def hold(self, instance: Instance, found: Callable[[], None], /) -> None:
         """Writes the record, and looks after it for as long as the session lasts; see ``Keeper``."""
         data = encode(instance)
