@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contracts.zookeeping import NEEDED, PATIENCE_SECONDS, Relay, ZooKeeper, until
 from kazoo.client import KazooClient
+from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from kratos.contrib.zookeeper import ZooKeeperRegistry
+from kratos.contrib.zookeeper.session import Options, Session
 from kratos.registry import Instance, InvalidInstance, Patience
 from kratos.testing.registry import PATIENCE, NetworkContract, RecordContract, watching
 
@@ -284,6 +287,36 @@ async def test_a_server_that_is_killed(zookeeper: ZooKeeper, registry: Make, cap
     assert "not registered any more" not in caplog.text
 
 
+async def test_a_connection_that_is_back_at_once(
+    registry: Make, plain: KazooClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Watches have ended with it, and what they would have told is asked for; registrations stay as they are."""
+    ours = registry(session=10.0)
+    await ours.register(SHOP)
+    plain.create(f"{BELOW}/0", MINIMAL)
+    node = plain.exists(f"{BELOW}/u1")
+    async with watching(ours, "helloworld") as watch:
+        await watch.ids("0", "u1")
+        for version in ("v2", "v3"):
+            assert ours._session is not None
+            ours._session._client._connection._socket.shutdown(socket.SHUT_RDWR)
+            plain.set(f"{BELOW}/0", MINIMAL.replace(b'"version":""', b'"version":"%s"' % version.encode()))
+            await watch.versions(version, "v1.0.0")
+    assert all(len(each) == 2 for each in watch.lists)
+    assert plain.exists(f"{BELOW}/u1") == node
+    assert "not registered any more" not in caplog.text
+
+
+async def test_no_password_in_the_log(registry: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even in all its details."""
+    caplog.set_level(1)
+    ours = registry(digest=("user", "pass-word"))
+    await ours.register(SHOP)
+    await ours.deregister(SHOP)
+    assert "helloworld" in caplog.text
+    assert "pass-word" not in caplog.text + repr(ours._options)
+
+
 async def test_a_server_that_sleeps(zookeeper: ZooKeeper, registry: Make, caplog: pytest.LogCaptureFixture) -> None:
     """It says nothing for longer than a session lasts, and its connections stay open: who has lost it comes back."""
     ours = registry(session=1.0)
@@ -326,20 +359,21 @@ async def test_a_process_that_sleeps(zookeeper: ZooKeeper, plain: KazooClient) -
             await process.wait()
 
 
-async def test_a_session_that_is_lost(registry: Make, plain: KazooClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_session_that_is_lost(
+    zookeeper: ZooKeeper, registry: Make, plain: KazooClient, caplog: pytest.LogCaptureFixture
+) -> None:
     """The instance is told anew, once; after leaving, no session brings it back."""
     ours = registry()
     await ours.register(SHOP)
     session = ours._session
     assert session is not None
-    lose(plain, session)
+    await lose(zookeeper, session)
     await until(lambda: ours.trouble(SHOP) == "" and ours._session is not session)
     assert plain.get(f"{BELOW}/u1")[0] == FULL
     await ours.deregister(SHOP)
     session = ours._session
     assert session is not None
-    lose(plain, session)
-    await until(lambda: session.is_over)
+    await lose(zookeeper, session)
     async with watching(ours, "helloworld") as watch:
         await watch.ids()
     assert sum("is registered again" in record.getMessage() for record in caplog.records) == 1
@@ -429,6 +463,43 @@ async def test_ten_thousand(registry: Make, plain: KazooClient) -> None:
         assert len(watch.lists) < 100
 
 
+async def test_a_session(zookeeper: ZooKeeper, plain: KazooClient, caplog: pytest.LogCaptureFixture) -> None:
+    """What it says to what is there already, is gone, or is not allowed; and once it is over."""
+    session = Session(Options(zookeeper.address, SECONDS))
+    await session.connected(PATIENCE_SECONDS)
+    assert await session.create("/a/b", b"1")
+    assert not await session.create("/a/b", b"2")
+    assert await session.read("/a/b") == (b"1", session.id)
+    assert await session.replace("/a/b", b"3")
+    assert (await session.read("/a/c"), await session.owner("/a/c"), await session.children("/c")) == (None, None, None)
+    assert not await session.replace("/a/c", b"")
+    await session.delete("/a/c")
+    with pytest.raises(OSError, match=f"ZooKeeper at {zookeeper.address}: /a/b/c: NoChildrenForEphemeralsError"):
+        await session.create("/a/b/c", b"")
+    plain.create("/secret")
+    plain.create("/secret/a", acl=[make_digest_acl("somebody", "else", all=True)])
+    for forbidden in (session.create("/secret/a/b", b""), session.read("/secret/a")):
+        with pytest.raises(PermissionError, match="ZooKeeper does not let us at /secret/a"):
+            await forbidden
+    told: list[tuple[str, str]] = []
+    with session.listening("/a/b", lambda path: told.append(("b", path))):
+        with session.listening("/a", lambda path: told.append(("a", path))), session.listening("/a/b", lambda _: None):
+            await session.read("/a/b")
+            plain.set("/a/b", b"")
+            await until(lambda: told == [("b", "/a/b"), ("a", "/a/b")])
+        session.end()
+        assert told[2:] == [("b", "")]
+    for question in (session.connected(SECONDS), session.read("/a/b")):
+        with pytest.raises(ConnectionError, match=f"the session with ZooKeeper at {zookeeper.address} is lost"):
+            await question
+    await session.ended(PATIENCE_SECONDS)
+    session.end()
+    assert plain.get_children("/a") == []
+    session._client = None
+    session._stop()
+    assert "a client of ZooKeeper could not be stopped" in caplog.text
+
+
 async def test_the_loop_goes_on(zookeeper: ZooKeeper) -> None:
     """A registry whose loop has ended without a word has threads that disturb nobody."""
     ours = ZooKeeperRegistry(zookeeper.address, session=SECONDS)
@@ -460,7 +531,8 @@ def test_invalid_endpoints(endpoints: Any) -> None:
 
 
 def test_invalid_options() -> None:
-    ZooKeeperRegistry("zk-1,zk-2:2182, [::1]:2181", root="/a/b/", digest=("user", ""))
+    fine = ZooKeeperRegistry("zk-1,zk-2:2182, [::1]:2181", root="/a/b/", digest=("user", ""))
+    assert str(fine) == "ZooKeeper at zk-1,zk-2:2182,[::1]:2181"
     with pytest.raises(ValueError, match="session is 0: it must be a positive number of seconds"):
         ZooKeeperRegistry(session=0)
     for user in ("", "a:b"):
@@ -474,9 +546,14 @@ async def test_a_record_that_is_too_large(registry: Make) -> None:
         await registry().register(Instance("1", "shop", "x" * 1_000_000))
 
 
-def lose(plain: KazooClient, session: Any) -> None:
-    """Has the server forget a session: whoever takes it over may close it."""
-    other = KazooClient(plain.hosts and f"{plain.hosts[0][0]}:{plain.hosts[0][1]}", client_id=session._client.client_id)
-    other.start()
-    other.stop()
-    other.close()
+async def lose(zookeeper: ZooKeeper, session: Any) -> None:
+    """Has the server forget a session: whoever takes it over may close it, if its owner does not take it back first."""
+
+    def take_over() -> None:
+        with suppress(KazooTimeoutError), client(zookeeper, client_id=known):
+            pass
+
+    known = session._client.client_id
+    while not session.is_over:
+        await asyncio.to_thread(take_over)
+        await asyncio.sleep(0.1)

@@ -104,10 +104,12 @@ class ZooKeeperRegistry(SupervisedRegistry):
     async def forget(self, instance: Instance, /) -> None:
         """Removes the record; see ``Keeper``. If that fails the session ends, and the record with it."""
         path = self._path(instance)
+        is_ours = path in self._held
+        self._held.add(path)  # for as long as this takes
         try:
             session = await self._connected()
             # What somebody else has written since is theirs; where we have written nothing, an earlier process has.
-            if path not in self._held or await session.owner(path) == session.id:
+            if not is_ours or await session.owner(path) == session.id:
                 await session.delete(path)
         except BaseException:
             self._end()
@@ -161,7 +163,7 @@ class ZooKeeperRegistry(SupervisedRegistry):
         """Looks whether the record is still there.
 
         Raises:
-            ConnectionError: It is not, or the session is over.
+            OSError: It is not, or the session is over, or ZooKeeper does not say.
         """
         try:
             owner = await session.owner(path)
@@ -206,17 +208,19 @@ class _Service:
         self._neighbours = neighbours
         self._known: dict[str, Instance | None] = {}
         self._stale: set[str] = set()
+        self._is_lost = False
 
     def tell(self, path: str) -> None:
-        """Takes an event of the node or of one below."""
+        """Takes an event of the node or of one below, or the end of the connection, with which all watches end."""
         self._stale.add(path)
+        self._is_lost = self._is_lost or not path
         self.changed.set()
 
     async def read(self) -> list[Instance]:
         """Returns all there is; only what is new or has changed is asked for.
 
         Raises:
-            ConnectionError: The connection or the session is lost.
+            ConnectionError: The connection was lost, even if it has come back meanwhile.
         """
         self.changed.clear()
         paths = [f"{self.path}/{child}" for child in await self._children()]
@@ -224,6 +228,8 @@ class _Service:
             self._known.pop(path, None)
         self._stale.clear()  # before it asks: what changes while the answer is on its way is marked again
         await asyncio.gather(*(self._read(path) for path in paths if path not in self._known))
+        if self._is_lost:
+            raise ConnectionError("the connection with ZooKeeper was lost")
         self._known = {path: self._known[path] for path in paths if path in self._known}
         return [instance for instance in self._known.values() if instance is not None]
 

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, MutableMapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -29,9 +29,6 @@ _security: Any = security
 _AT_ONCE: Final = 100
 """Requests under way. Each is a byte in a pipe to kazoo's thread, and whoever writes into a full one waits."""
 
-_TRIES: Final = 4
-"""As many attempts to connect fit into a session: one server that says nothing must not cost it."""
-
 _RECONNECT: Final = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 1.0}
 
 
@@ -47,7 +44,12 @@ class Options:
 
     hosts: str
     seconds: float
-    digest: tuple[str, str] | None = None
+    digest: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def tries(self) -> int:
+        """How many attempts to connect fit into a session: one server that says nothing must not cost it."""
+        return max(1, min(4, int(self.seconds)))
 
 
 class Record(NamedTuple):
@@ -115,7 +117,7 @@ class Session:
             yield
         finally:
             listeners.remove(told)
-            if not listeners and self._listeners.get(path) is listeners:
+            if not listeners:
                 del self._listeners[path]
 
     async def read(self, path: str) -> Record | None:
@@ -196,9 +198,11 @@ class Session:
             yield
         except _failures.NoAuthError as failure:
             raise PermissionError(f"ZooKeeper does not let us at {path}: who may is told by digest=") from failure
+        except (_failures.ConnectionLoss, _failures.SessionExpiredError) as failure:
+            raise ConnectionError(f"the connection with ZooKeeper at {self._hosts} is lost") from failure
         except _failures.KazooException as failure:
             words = f": {failure}" if str(failure) else ""
-            raise ConnectionError(f"ZooKeeper at {self._hosts}: {path}: {type(failure).__name__}{words}") from failure
+            raise OSError(f"ZooKeeper at {self._hosts}: {path}: {type(failure).__name__}{words}") from failure
 
     # From here on in kazoo's threads.
 
@@ -259,11 +263,12 @@ class Session:
 
 
 class _Quiet(logging.LoggerAdapter[logging.Logger]):
-    """The log for kazoo. It tells of each attempt to reconnect; the supervisor says what there is to say."""
+    """The log for kazoo, which warns of each attempt to reconnect, and whose details have passwords in them."""
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Logs; all but errors as details."""
-        super().log(level if level >= logging.ERROR else min(level, logging.DEBUG), msg, *args, **kwargs)
+        """Logs errors, and warnings as details: the supervisor says what there is to say."""
+        if level >= logging.WARNING:
+            super().log(level if level >= logging.ERROR else logging.DEBUG, msg, *args, **kwargs)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Leaves a message as it is."""
@@ -277,12 +282,12 @@ def _client(options: Options) -> Any:
     hosts = options.hosts.split(",")
     # Kazoo waits for the first answer of a server as long as a session lasts, divided by how many servers there are.
     client: Any = _clients.KazooClient(
-        ",".join(hosts * -(-_TRIES // len(hosts))),
+        ",".join(hosts * -(-options.tries // len(hosts))),
         timeout=options.seconds,
         connection_retry=dict(_RECONNECT),
         logger=_log,
     )
-    client.handler.create_connection = partial(_connect, client.handler.create_connection)
+    client.handler.create_connection = partial(_connect, client.handler.create_connection, options.tries)
     if options.digest is not None:
         user, password = options.digest
         client.auth_data.add(("digest", f"{user}:{password}"))
@@ -290,9 +295,9 @@ def _client(options: Options) -> Any:
     return client
 
 
-def _connect(connect: Callable[..., Any], *arguments: object, timeout: float, **options: object) -> Any:
+def _connect(connect: Callable[..., Any], tries: int, *arguments: object, timeout: float, **options: object) -> Any:
     """Opens a socket; kazoo gives it as long as a session lasts."""
-    return connect(*arguments, timeout=timeout / _TRIES, **options)
+    return connect(*arguments, timeout=timeout / tries, **options)
 
 
 def _settle(answer: asyncio.Future[Any], result: Any) -> None:
