@@ -104,10 +104,7 @@ class Announcement:
                 await self._registrar.register(self._instance)
             except Exception as failure:
                 failures += 1
-                self._trouble = f"{type(failure).__name__}: {failure}"
-                is_refused = isinstance(failure, InvalidInstance)
-                if is_refused:
-                    logger.error("%s can never be registered: %s", self._instance.name, failure)  # noqa: TRY400 - no defect
+                is_refused = self._note(failure)
                 is_over = is_refused or (self._registration.required and not first.done())
                 if not first.done():
                     _tell(first, failure if is_over else None)
@@ -121,6 +118,14 @@ class Announcement:
                 if not first.done():
                     _tell(first, None)
                 return
+
+    def _note(self, failure: Exception) -> bool:
+        """Remembers why it is not registered; returns whether it never can be."""
+        self._trouble = f"{type(failure).__name__}: {failure}"
+        if not isinstance(failure, InvalidInstance):
+            return False
+        logger.error("%s can never be registered: %s", self._instance.name, failure)
+        return True
 
 
 def _tell(first: asyncio.Future[None], failure: Exception | None) -> None:

@@ -71,12 +71,12 @@ class MultiRegistry:
             ExceptionGroup: No registry takes it; the failures of all of them.
         """
         await self._stop_registering(instance)
-        tasks = {self._begin(instance, registrar) for registrar in self._registrars}
-        pending = tasks
+        tasks = [self._begin(instance, registrar) for registrar in self._registrars]
+        pending = set(tasks)
         while pending and not any(_succeeded(task) for task in tasks):
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         if pending:
-            _, pending = await asyncio.wait(pending, timeout=_OTHERS_SECONDS)
+            await asyncio.wait(pending, timeout=_OTHERS_SECONDS)
         failures = [failure for task in tasks if (failure := _failure(task)) is not None]
         if failures and len(failures) == len(tasks):
             raise ExceptionGroup(f"{instance.name} is registered nowhere", failures)
