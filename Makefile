@@ -16,7 +16,7 @@ PEERS := $(VENV)/.installed-peers
 
 # What an editable install depends on: the generated kratos.wire is part of it.
 SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
-	src/kratos/tools/failure.py src/kratos/tools/codegen/buf.py src/kratos/tools/codegen/protos.py src/kratos/tools/codegen/wire.py src/kratos/tools/codegen/prototext.py
+	src/kratos/tools/failure.py $(wildcard src/kratos/tools/codegen/*.py)
 
 HELLO := examples/helloworld
 PYTEST := $(PY) -m pytest
@@ -32,8 +32,10 @@ MAKEFLAGS += --no-builtin-rules
 ROUNDS := 3
 SECONDS := 3
 FIGURES := build/bench
+# All that is logged while `make test` runs; each line of it has to parse.
+JOURNAL := build/journal
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding balance generate,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures clean
 
@@ -49,7 +51,9 @@ generate: $(RUNTIME) ## Generate the code of the examples
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 
 test: $(DEVELOP) ## Run the test suite
-	$(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop and not browser"
+	rm -rf $(JOURNAL)
+	KRATOS_JOURNAL=$(JOURNAL) $(PYTEST) $(PARALLEL) -m "not slow and not conformance and not interop and not browser"
+	$(PY) tests/journal.py $(JOURNAL)
 	$(PY) -m kratos.tools.cli generate $(HELLO)
 	cd $(HELLO) && $(CURDIR)/$(PY) -m pytest -q tests
 
@@ -76,7 +80,8 @@ test-all: $(JUDGES) ## Run every test there is, and the coverage gates
 empty :=
 comma := ,
 space := $(empty) $(empty)
-VOCABULARY := $(subst $(space),$(comma),$(foreach word,errors metadata live operation call handler service,*/kratos/$(word).py) */kratos/registry/*)
+WORDS := errors metadata live operation call handler service registry/* selector/*
+VOCABULARY := $(subst $(space),$(comma),$(foreach word,$(WORDS),*/kratos/$(word).py))
 
 check: lint types arch unit ## Run what must pass before a commit: lint, types, architecture, unit tests
 
@@ -108,7 +113,7 @@ bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
 	rm -rf $(FIGURES)
 	@mkdir -p $(FIGURES)
-	@for script in unary everything order streams; do \
+	@for script in unary everything order streams stalled; do \
 		$(PY) benchmarks/$$script.py --rounds $(ROUNDS) --seconds $(SECONDS) --json $(FIGURES)/$$script.json || exit 1; done
 	@$(PY) benchmarks/events.py --rounds $(ROUNDS) --json $(FIGURES)/events.json
 	@$(PY) benchmarks/memory.py --json $(FIGURES)/memory.json

@@ -16,8 +16,10 @@ __all__ = ["Comparison", "Goal", "Results", "Subject", "Table"]
 
 FORMAT = 1
 
-Figure = Literal["rate", "cpu", "work"]
-"""Requests per second, CPU time per request, or requests per second of CPU time."""
+Figure = Literal["rate", "cpu", "work", "p99"]
+"""Requests per second, CPU time per request, requests per second of CPU time, or how long one in a hundred takes."""
+AT_MOST = ("cpu", "p99")
+"""Those of which less is better."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Subject:
 
     def ratio(self, other: Subject, figure: Figure) -> float:
         """Returns the median of the ratios to another server, paired by round."""
-        mine, theirs = (each.rates if figure == "rate" else each.cpu for each in (self, other))
+        mine, theirs = ({"rate": each.rates, "p99": each.p99}.get(figure, each.cpu) for each in (self, other))
         ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
         return median(1 / each for each in ratios) if figure == "work" else median(ratios)
 
@@ -57,7 +59,7 @@ class Goal:
         subject: The server's name.
         peer: The other one's name.
         figure: What is compared.
-        bound: The least ratio, or the highest one of CPU time.
+        bound: The least ratio, or the highest one of CPU time and of latencies.
     """
 
     subject: str
@@ -67,14 +69,17 @@ class Goal:
 
     def sentence(self, subjects: dict[str, Subject], unit: str) -> str:
         """Returns goal and outcome in words."""
-        words = {"rate": f"{unit}s per second", "cpu": f"CPU per {unit}", "work": f"{unit}s per CPU second"}
-        relation = "at most" if self.figure == "cpu" else "at least"
+        words = {
+            "rate": f"{unit}s per second", "cpu": f"CPU per {unit}", "work": f"{unit}s per CPU second",
+            "p99": f"p99 of a {unit}",
+        }  # fmt: skip
+        relation = "at most" if self.figure in AT_MOST else "at least"
         said = f"{self.subject}: {relation} {self.bound:g} x {self.peer} in {words[self.figure]}"
         missing = [name for name in (self.subject, self.peer) if name not in subjects]
         if missing:
             return f"{said}: not measured, {missing[0]} was left out"
         ratio = subjects[self.subject].ratio(subjects[self.peer], self.figure)
-        reached = ratio <= self.bound if self.figure == "cpu" else ratio >= self.bound
+        reached = ratio <= self.bound if self.figure in AT_MOST else ratio >= self.bound
         return f"{said}: {'reached' if reached else '**not reached**'}, {ratio:.2f}"
 
 

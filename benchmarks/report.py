@@ -22,8 +22,8 @@ from tables import markdown
 __all__ = ["Refusal", "filled", "found", "main"]
 
 SCRIPTS = (
-    "unary", "everything", "order", "streams", "events", "memory", "client", "middleware", "dispatch", "codec",
-    "binding", "generate",
+    "unary", "everything", "order", "streams", "stalled", "events", "memory", "client", "middleware", "dispatch",
+    "codec", "binding", "balance", "generate",
 )  # fmt: skip
 """Whose figures a document may have, in the order they are drawn."""
 START = re.compile(r"<!-- figures: *(.*?) *-->")

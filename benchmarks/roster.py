@@ -14,7 +14,9 @@ __all__ = [
     "GRPC",
     "GRPCLIB",
     "LITESTAR",
+    "OURS",
     "STARLETTE",
+    "UVICORN",
     "WEB",
 ]
 

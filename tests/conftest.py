@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import journal
 import pytest
 from demoproject import demo
 from hypothesis import HealthCheck, settings
@@ -25,6 +26,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; programs would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     generate(FIXTURES)
+    journal.begin()
 
 
 @pytest.fixture(params=["fast", "asgi"])

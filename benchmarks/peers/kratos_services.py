@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +27,10 @@ PLACE = Unary("/bench.v1.Orders/Place", Order, Order, http=(Http("POST", "/order
 
 
 def equipped(variant: str) -> tuple[list[Middleware], list[Hook]]:
-    """Returns middleware and hooks of a variant: ``bare``, ``full`` or ``everything``."""
+    """Returns middleware and hooks of a variant: ``bare``, ``full``, ``stalled`` or ``everything``."""
+    if variant == "stalled":
+        _, unread = os.pipe()  # nobody will ever read what is written there
+        return [recovery(), access_log(to=os.fdopen(unread, "w"), format="json"), metadata()], []
     if variant != "everything":
         return ([recovery(), access_log(), metadata()] if variant == "full" else []), []
     from kratos.contrib.otel import OpenTelemetry  # noqa: PLC0415 - the others do without its libraries

@@ -23,10 +23,13 @@ from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
+from kratos.log.install import lost
+from kratos.log.lost import show
 from kratos.metrics.base import Measured, Meter
 from kratos.metrics.lag import LoopLag
 from kratos.metrics.prometheus import PrometheusMeter
 from kratos.middleware.access_log import access_log
+from kratos.middleware.metrics import metrics
 from kratos.middleware.recovery import recovery
 from kratos.registry.advertise import advertised
 from kratos.registry.announcing import Announcement, Registration
@@ -131,8 +134,8 @@ class App:
         name: The service name.
         version: The version of the service.
         services: What every server serves.
-        middleware: What every call passes on every server, the first one outermost; ``recovery(), access_log()`` if
-            not given.
+        middleware: What every call passes on every server, the first one outermost; ``recovery(), metrics(),
+            access_log()`` if not given.
         servers: What listens.
         registrar: Where the process makes itself known once it serves.
         registration: At which address, and what happens if the registry is away.
@@ -178,7 +181,7 @@ class App:
         self._started: list[Server] = []
         self._announcement: Announcement | None = None
         self._watchdog = Watchdog()
-        self._middleware = (recovery(), access_log()) if middleware is None else tuple(middleware)
+        self._middleware = self._usual() if middleware is None else tuple(middleware)
         self._lag = LoopLag(self.meter)
         self._measure()
         for server in self.servers:
@@ -187,11 +190,16 @@ class App:
             if isinstance(server, Onlooker):
                 server.look_at(self)
 
+    def _usual(self) -> tuple[Middleware, ...]:
+        """Returns the chain of an app that is given none."""
+        return recovery(), metrics(self.meter), access_log()
+
     def _measure(self) -> None:
         """Tells the meter who this is, and lets all parts show it what they have."""
         facts = {"version": __version__, "name": self.info.name, "app_version": self.info.version}
         build = self.meter.gauge("kratos_build_info", "Who this is: always 1.", labels=tuple(facts))
         build.labels(*facts.values()).set(1)
+        show(self.meter, "log", lost)  # read when somebody asks: programs set up their log before or after
         parts: tuple[object, ...] = (*self._middleware, *self.servers, self.registrar)
         for part in parts:
             if isinstance(part, Measured):

@@ -23,7 +23,19 @@ from kratos.metrics.base import Meter
 from kratos.metrics.noop import NoopMeter
 from kratos.operation import AnyOperation
 
-__all__ = ["RECORDED", "AppInfo", "Call", "CallOptions", "Certificate", "Limit", "Peer", "Reply", "current_call"]
+__all__ = [
+    "ADMIT",
+    "RECORDED",
+    "TRIED",
+    "AppInfo",
+    "Call",
+    "CallOptions",
+    "Certificate",
+    "Limit",
+    "Peer",
+    "Reply",
+    "current_call",
+]
 
 Limit = Literal["client", "server", "method"]
 """Whose time limit a deadline comes from."""
@@ -31,6 +43,13 @@ Limit = Literal["client", "server", "method"]
 
 RECORDED: Final = "kratos.trace.recorded"
 """The key in ``call.state`` of a call whose trace is recorded: its ``trace_id`` in ``call.fields`` can be looked up."""
+
+ADMIT: Final = "kratos.admit"
+"""The key in ``call.state`` of a function that is told the address of a picked node and returns whether the call may go
+there: who decides about nodes knows no balancer. It is asked once per node that an attempt would go to."""
+
+TRIED: Final = "kratos.tried"
+"""The key in ``call.state`` of the addresses that the call has been sent to, a set: an attempt more goes elsewhere."""
 
 
 @dataclass(slots=True)

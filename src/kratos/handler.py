@@ -101,17 +101,22 @@ class Messages(Generic[T]):
 
     Args:
         source: Where the messages come from.
+
+    Attributes:
+        begun: Whether somebody has begun to read: then the first message may be gone.
     """
 
-    __slots__ = ("_iterator",)
+    __slots__ = ("_iterator", "begun")
 
     def __init__(self, source: AsyncIterable[T]) -> None:
         self._iterator = aiter(source)
+        self.begun = False
 
     def __aiter__(self) -> Messages[T]:
         return self
 
     def __anext__(self) -> Awaitable[T]:
+        self.begun = True
         return anext(self._iterator)
 
     def map(self, fn: Callable[[T], U | Awaitable[U]]) -> Messages[U]:

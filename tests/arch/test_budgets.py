@@ -22,6 +22,9 @@ FACADE_NAMES = 25
 SUPPRESSIONS_PER_1000_LINES = 2
 ROOMS = {"transport.http": 4000, "transport.grpc": 1800, "middleware": 1200, "resilience": 800}
 DRIVER = 350
+DRIVERS = {"kratos.contrib.etcd": 500, "kratos.contrib.zookeeper": 400}
+"""What a vendor has who is registry and source of configuration (two drivers on one connection), or needs a bridge to
+the threads of a library beside the registry."""
 
 MODULES = modules()
 
@@ -79,7 +82,8 @@ def test_drivers_are_small() -> None:
         if name.startswith("kratos.contrib."):
             driver = ".".join(name.split(".")[:3])
             totals[driver] = totals.get(driver, 0) + size
-    assert all(size <= DRIVER for size in totals.values()), f"limit {DRIVER}\n{biggest(totals)}"
+    over = {name: size for name, size in totals.items() if size > DRIVERS.get(name, DRIVER)}
+    assert not over, f"limit {DRIVER}, {DRIVERS}\n{biggest(totals)}"
 
 
 def is_record(cls: ast.ClassDef) -> bool:

@@ -28,8 +28,8 @@ VENDORS = (
 # The house as it will stand: enough modules for every contract to have something to say.
 HOUSE = (
     "version", "lazy", "cookies", "masking", "errors", "metadata", "live", "operation", "call", "handler", "service",
-    "wire.google", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base", "codec.messages", "codec.yaml",
-    "codec.multipart",
+    "wire.google", "wire.etcd.rpc", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base",
+    "codec.messages", "codec.yaml", "codec.multipart",
     "registry.base", "registry.supervisor", "cache.base", "cache.memory", "config.base", "config.file",
     "log.fields", "openapi.document", "selector.base", "selector.p2c", "resilience.base", "resilience.sre", "app",
     "middleware.recovery", "middleware.tracing", "middleware.retry", "transport.client", "transport.dispatch",
@@ -67,6 +67,10 @@ VIOLATIONS = [
     ("tools.lint.rules", "kratos.app", "Writers of text do not ride on the runtime"),
     ("contrib.etcd", "kratos.app", "Drivers see seams and client facades"),
     ("contrib.etcd", "kratos.contrib.consul", "Drivers are independent"),
+    ("wire.etcd.rpc", "kratos.service", None),
+    ("wire.etcd.rpc", "kratos.handler", "The house stands on its floors"),
+    ("contrib.etcd", "kratos.wire.etcd.rpc", None),
+    ("contrib.consul", "kratos.wire.etcd.rpc", "What only a driver speaks is for that driver"),
     ("contrib.etcd", "grpc", "gRPC libraries stay under transport/grpc"),
     ("transport.http.edge", "grpc", "gRPC libraries stay under transport/grpc"),
     ("transport.grpc.server", "pygrpc_native", None),

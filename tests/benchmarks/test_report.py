@@ -48,6 +48,8 @@ def comparison() -> Comparison:
         Goal("ours", "Slow & Co", "cpu", 0.25),
         Goal("ours", "Slow & Co", "cpu", 0.2),
         Goal("ours", "Slow & Co", "work", 4.0),
+        Goal("ours", "Slow & Co", "p99", 1.2),
+        Goal("ours", "Slow & Co", "p99", 0.9),
         Goal("ours", "Gone", "rate", 1.0),
     ]
     return Comparison("A <greeting>", "Slow & Co", [peer, ours], goals)
@@ -78,6 +80,8 @@ def test_goals_say_what_came_of_them() -> None:
     text = markdown(results())
     assert "- ours: at least 3 x Slow & Co in requests per second: reached, 3.00" in text
     assert "- ours: at least 3.5 x Slow & Co in requests per second: **not reached**, 3.00" in text
+    assert "- ours: at most 1.2 x Slow & Co in p99 of a request: reached, 1.00" in text
+    assert "- ours: at most 0.9 x Slow & Co in p99 of a request: **not reached**, 1.00" in text
     assert "- ours: at most 0.25 x Slow & Co in CPU per request: reached, 0.25" in text
     assert "- ours: at most 0.2 x Slow & Co in CPU per request: **not reached**, 0.25" in text
     assert "- ours: at least 4 x Slow & Co in requests per CPU second: reached, 4.00" in text

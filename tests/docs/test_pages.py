@@ -14,6 +14,8 @@ DOCS = Path(__file__).parents[2] / "docs"
     ("page", "count"),
     [
         ("admin.md", 2),
+        ("etcd.md", 2),
+        ("balancing.md", 3),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
@@ -22,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("metrics.md", 3),
         ("openapi.md", 2),
         ("registry.md", 3),
-        ("tracing.md", 3),
+        ("tracing.md", 4),
         ("zookeeper.md", 1),
     ],
 )

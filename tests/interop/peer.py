@@ -137,15 +137,17 @@ class GoServer:
     Args:
         program: The program.
         limit: How long a unary call may take, as Go says it.
+        registry: Where it registers, such as ``etcd://127.0.0.1:2379``; nowhere if it is empty.
 
     Attributes:
         http: Where it speaks HTTP, ``host:port``.
         grpc: Where it speaks gRPC.
     """
 
-    def __init__(self, program: Path, limit: str = "20s") -> None:
+    def __init__(self, program: Path, limit: str = "20s", registry: str = "") -> None:
+        command = [program, "serve", limit, *filter(None, [registry])]
         self._process = subprocess.Popen(
-            [program, "serve", limit], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
         )
         assert self._process.stdout is not None
         addresses = json.loads(self._process.stdout.readline())

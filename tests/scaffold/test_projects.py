@@ -179,9 +179,13 @@ asyncio.run(main())
 """Talks gRPC through the project's generated client."""
 
 
-def get(url: str) -> Any:
+def read(url: str) -> str:
     with build_opener(ProxyHandler({})).open(url, timeout=10) as reply:
-        return json.load(reply)
+        return str(reply.read(), "utf-8")
+
+
+def get(url: str) -> Any:
+    return json.loads(read(url))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM there")
@@ -196,20 +200,26 @@ async def test_served(project: Path) -> None:
             call = ("-m", "kratos.tools.cli", "call", target, "SayHello", '{"name": "kratos"}')
             assert json.loads(await asyncio.to_thread(run, *call, cwd=project)) == {"message": "Hello kratos"}
         assert await asyncio.to_thread(get, f"http://{host}:9100/health.json")
-        for path in probes(project):
-            assert await asyncio.to_thread(get, f"http://{host}:8000{path}")
+        for port, path in probes(project):
+            assert await asyncio.to_thread(get, f"http://{host}:{port}{path}")
+        counted = await asyncio.to_thread(read, f"http://{host}:9100/metrics")
+        for kind, calls in {"http": 2, "grpc": 2}.items():
+            of = f'code="200",kind="{kind}",operation="/helloworld.v1.Greeter/SayHello",reason=""'
+            assert f"server_requests_code_total{{{of}}} {calls}.0\n" in counted
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             assert await process.wait() == 0
 
 
-def probes(project: Path) -> set[str]:
-    """Returns the paths that Kubernetes asks."""
+def probes(project: Path) -> set[tuple[int, str]]:
+    """Returns the ports and paths that Kubernetes asks."""
     deployment, _ = yaml.safe_load_all((project / "deploy/kubernetes.yaml").read_text())
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    paths = {container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")}
-    assert len(paths) == 2
-    return paths
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    asked = [container[probe]["httpGet"] for probe in container if probe.endswith("Probe")]
+    found = {(ports[each["port"]], each["path"]) for each in asked}
+    assert len(found) == 2
+    return found
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -13,7 +13,7 @@ from fixtures.gen.fixture.secret.v1.secret_errors import VaultBroken, VaultLocke
 from fixtures.gen.fixture.secret.v1.secret_kratos import VaultService
 from fixtures.gen.fixture.secret.v1.secret_pb import OpenReply, OpenRequest
 
-from kratos import App, GRPCServer, HTTPServer
+from kratos import AdminServer, App, GRPCServer, HTTPServer
 from kratos.call import Call
 from kratos.contrib.fluentd import FluentdHandler
 from kratos.log import setup
@@ -43,7 +43,7 @@ log = setup(
 App(
     name="vault",
     services=[Vault()],
-    servers=[HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0")],
+    servers=[HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0"), AdminServer("127.0.0.1:0")],
     middleware=[recovery(), access_log(format="json", args=True, limit=1000)],
     hooks=[log],
 ).run()

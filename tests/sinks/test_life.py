@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adminport import ask
 from fixtures.gen.fixture.secret.v1.secret_kratos import VaultClient
 from fixtures.gen.fixture.secret.v1.secret_pb import Card, OpenRequest
 
@@ -26,6 +28,8 @@ from kratos.errors import Error
 
 TESTS = Path(__file__).parents[1]
 NAMES = ("fine", "locked", "broken", "crash")
+CALLS = 3000
+LOST = re.compile(r'^kratos_log_lines_lost_total\{log="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 def request(name: str) -> OpenRequest:
@@ -46,7 +50,7 @@ def serving(*arguments: str, stderr: int = subprocess.PIPE) -> Iterator[subproce
 
 
 def endpoints(process: subprocess.Popen[str], said: list[str]) -> list[str]:
-    """Reads until the service serves, and returns where."""
+    """Reads until the service serves, and returns where: over HTTP, over gRPC, and for operators."""
     assert process.stderr is not None
     for line in process.stderr:
         said.append(line)
@@ -64,7 +68,7 @@ async def test_every_line_of_a_life_parses() -> None:
     """From start to end every line is a JSON object, each call has one access line, and no secret is in any."""
     said: list[str] = []
     with serving() as process:
-        for url in await asyncio.to_thread(endpoints, process, said):
+        for url in (await asyncio.to_thread(endpoints, process, said))[:2]:
             async with client(url) as conn:
                 for name in NAMES:
                     with contextlib.suppress(Error):
@@ -92,20 +96,26 @@ async def test_every_line_of_a_life_parses() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 async def test_nobody_reads_and_calls_go_on() -> None:
-    """With a pipe and a Fluentd that take nothing, calls are answered as with those that do; it ends by itself too."""
+    """With a pipe and a Fluentd that take nothing, calls are answered as with those that do; it ends by itself too.
+
+    What is lost is counted all the while. How long calls took is printed; benchmarks/stalled.py compares it.
+    """
     took: dict[bool, list[float]] = {}
+    lost: dict[bool, dict[str, float]] = {}
     for stalled in (False, True):
         with (
             socket.create_server(("127.0.0.1", 0)) as peer,
             serving(f"tcp://127.0.0.1:{peer.getsockname()[1]}") as process,
         ):
             said: list[str] = []
-            url = (await asyncio.to_thread(endpoints, process, said))[0]
+            url, _, admin = await asyncio.to_thread(endpoints, process, said)
             assert process.stderr is not None
             reading = threading.Thread(target=process.stderr.read)
             if not stalled:
                 reading.start()
-            took[stalled] = await times(url, 1500)
+            took[stalled] = await times(url, CALLS)
+            counted = LOST.findall((await ask(admin, "/metrics")).text)
+            lost[stalled] = {log: float(count) for log, count in counted}
             process.terminate()
             assert await asyncio.to_thread(process.wait, 60) == 0
             if not stalled:
@@ -114,7 +124,11 @@ async def test_nobody_reads_and_calls_go_on() -> None:
         print(
             f"{'nobody reads' if stalled else 'all is read'}: p99 {sorted(each)[int(len(each) * 0.99)] * 1000:.2f} ms"
         )
-    assert {len(each) for each in took.values()} == {1500}
+    assert {len(each) for each in took.values()} == {CALLS}
+    assert lost[False]["access"] < lost[True]["access"]
+    # A queue has 1,000 lines, a pipe some hundreds, and as many may be on their way.
+    assert lost[True]["access"] < CALLS
+    assert lost[True]["log"] > 0
 
 
 async def times(url: str, count: int) -> list[float]:

@@ -60,6 +60,11 @@ class Stub:
         return [point for signal, batch in self._got if signal == "metrics" for point in points_of(batch)]
 
     @property
+    def text(self) -> str:
+        """All that has come, as text."""
+        return str(self._got)
+
+    @property
     def resource(self) -> Mapping[str, object]:
         """The attributes of the last resource."""
         _, batch = self._got[-1]

@@ -71,6 +71,7 @@ def test_staging_is_exact(tmp_path: Path) -> None:
     assert not (tmp_path / "old.proto").exists()
     assert (tmp_path / "errors" / "errors.proto").exists()
     assert (tmp_path / "google" / "api" / "annotations.proto").exists()
+    assert not (tmp_path / "etcd").exists()  # what only a driver of ours speaks: a project may have its own
 
 
 def test_defects_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, make_project: MakeProject) -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GreeterClient, GreeterService
+from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloRequest
 
+from kratos import GRPCClient, GRPCServer, HTTPClient, HTTPServer
 from kratos.app import App, Hook, Shutdown, make
-from kratos.call import AppInfo
+from kratos.call import AppInfo, Call
+from kratos.errors import Error, NotFound
 from kratos.handler import Middleware
+from kratos.metrics import NoopMeter, PrometheusMeter
 from kratos.registry import Instance, MemoryRegistry, Registration
 from kratos.service import Service
 from kratos.testing import FakeClock
@@ -467,3 +474,45 @@ async def test_serve_with_hooks() -> None:
     async with app:
         pass
     assert log == ["enter own", "start a", "stop a within 10.0", "leave own"]
+
+
+class Greeter(GreeterService):
+    """Greets everybody but one, and fails of another."""
+
+    async def say_hello(self, request: HelloRequest, call: Call) -> HelloReply:
+        if request.name == "nobody":
+            raise NotFound("who?", reason="USER_NOT_FOUND")
+        if request.name == "crash":
+            raise ValueError("no")
+        return HelloReply(message=f"Hello {request.name}")
+
+
+async def test_the_usual_chain(capsys: pytest.CaptureFixture[str]) -> None:
+    """An app that is given no middleware counts each call once, as it is logged; a crash is the 500 it is answered."""
+    servers = [HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0")]
+    app = App(name="shop", services=[Greeter()], servers=servers, shutdown=Shutdown(drain=0))
+    async with app, HTTPClient(app.info.endpoints[0]) as http, GRPCClient(app.info.endpoints[1]) as grpc:
+        for conn in (http, grpc):
+            for name in ("kratos", "nobody", "crash"):
+                with suppress(Error):
+                    await GreeterClient(conn).say_hello(HelloRequest(name=name))
+    assert isinstance(app.meter, PrometheusMeter)
+    text = app.meter.render()[1].decode()
+    logged = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"kind":"server"' in line]
+    said = [(line["component"], line["operation"], str(line["code"]), line["reason"]) for line in logged]
+    pattern = r'server_requests_code_total\{code="(.*?)",kind="(.*?)",operation="(.*?)",reason="(.*?)"\} (.*)'
+    counted = [(kind, op, code, why) for code, kind, op, why, _ in re.findall(pattern, text)]
+    assert {number for *_, number in re.findall(pattern, text)} == {"1.0"}
+    assert sorted(counted) == sorted(said)
+    outcomes = [("200", ""), ("404", "USER_NOT_FOUND"), ("500", "UNKNOWN")]
+    name = "/fixture.helloworld.v1.Greeter/SayHello"
+    assert sorted(counted) == [(kind, name, *outcome) for kind in ("grpc", "http") for outcome in outcomes]
+
+
+async def test_the_usual_chain_without_a_meter() -> None:
+    """An app that measures nothing serves all the same."""
+    server = HTTPServer("127.0.0.1:0")
+    app = App(name="shop", services=[Greeter()], servers=[server], meter=NoopMeter(), shutdown=Shutdown(drain=0))
+    async with app, HTTPClient(app.info.endpoints[0]) as conn:
+        reply = await GreeterClient(conn).say_hello(HelloRequest(name="kratos"))
+    assert reply.message == "Hello kratos"

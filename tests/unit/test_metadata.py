@@ -104,7 +104,7 @@ READS: dict[str, Any] = {
     "get with default": lambda md: md.get("none", "default"),
     "values": lambda md: [md.values(key) for key in ("accept", "X-Md-Global-Tenant", "none")],
     "items": lambda md: md.items(),
-    "raw": lambda md: [md.raw(b"x-md-"), md.raw(b"acc"), md.raw(b"")],
+    "raw": lambda md: [md.raw(b"x-md-"), md.raw(b"acc"), md.raw(b""), md.raw_of(frozenset({b"accept", b"none"}))],
     "keys": lambda md: md.keys(),
     "with_prefix": lambda md: md.with_prefix("x-md-global-", "acc").items(),
     "with no prefix": lambda md: md.with_prefix().items(),

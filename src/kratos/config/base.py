@@ -7,7 +7,7 @@ their order, each time one changes. A source that can change says so by one more
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -74,6 +74,15 @@ class Node:
     def items(self) -> tuple[Node, ...] | None:
         """The nodes in order if it is a list, else None."""
         return cast("tuple[Node, ...]", self.value) if isinstance(self.value, tuple) else None
+
+    def hidden(self) -> Node:
+        """Returns it as what is never to be shown, and so is all below it."""
+        value = self.value
+        if self.mapping is not None:
+            value = MappingProxyType({key: below.hidden() for key, below in self.mapping.items()})
+        elif self.items is not None:
+            value = tuple(below.hidden() for below in self.items)
+        return replace(self, value=value, secret=True)
 
     def plain(self) -> Any:
         """Returns the value in dicts, lists and scalars of the caller's own."""

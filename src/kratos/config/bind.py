@@ -38,10 +38,15 @@ class Binder:
     Args:
         unknown: What keys are that the target does not have.
         message: Binds messages: it gets this binder, the node, the type and the path.
+
+    Attributes:
+        problems: What is wrong.
+        hidden: The paths of fields that nobody may see, as their proto says.
     """
 
     def __init__(self, unknown: Unknown, message: Callable[[Binder, Node, type[Any], str], Any]) -> None:
         self.problems: list[Problem] = []
+        self.hidden: set[str] = set()
         self._unknown: Unknown = unknown
         self._message = message
 
@@ -152,6 +157,7 @@ class Binder:
         for each in types_:
             attempt = Binder(self._unknown, self._message)
             value = attempt.bind(node, each, path)
+            self.hidden |= attempt.hidden
             if not attempt.problems:
                 return value
             failures = failures or attempt.problems

@@ -116,8 +116,12 @@ class Config(Reader):
 
     @property
     def refused(self) -> ConfigError | None:
-        """Why sources do not count as they are now, but as they were; None if all is well."""
-        problems = [problem for error in list(self._current.refused.values()) for problem in error.problems]
+        """Why sources do not count as they are now, but as they were; None if all is well.
+
+        That a source is not watched at the moment, so that nobody knows what it is, is in there as well.
+        """
+        errors = (*self._current.refused.values(), *self._watching.lost.values())
+        problems = [problem for error in errors for problem in error.problems]
         return ConfigError(problems) if problems else None
 
     def entries(self, key: str = "") -> Iterable[Entry]:
@@ -126,8 +130,8 @@ class Config(Reader):
         Raises:
             ConfigError: It is no key, or is not there.
         """
-        node = self._current.snapshot.found(key)
-        return entries(node, key)
+        snapshot = self._current.snapshot
+        return entries(snapshot.found(key), key, tuple(snapshot.hidden))
 
     async def start(self) -> None:
         """Begins to watch the sources; where that has begun it does nothing."""

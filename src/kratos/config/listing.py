@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kratos.config.base import Node, Place
-from kratos.config.keys import join
+from kratos.config.keys import fold, join
 from kratos.masking import MASK, masked, secret
 
 __all__ = ["Entry", "alike", "differing", "entries"]
@@ -30,22 +30,29 @@ class Entry:
     secret: bool = False
 
 
-def entries(node: Node, path: str = "") -> Iterator[Entry]:
+def entries(node: Node, path: str = "", hidden: Collection[str] = ()) -> Iterator[Entry]:
     """Yields the values of a tree in its order; a mapping or a list is one only if it is empty.
 
     Args:
         node: The tree.
         path: The key that it is.
+        hidden: Keys of what nobody may see, beside what is called so.
     """
     below = _below(node, path)
     if below:
         for key, each in below.items():
-            yield from entries(each, key)
-    elif node.value and (node.secret or secret(path)):
+            yield from entries(each, key, hidden)
+    elif node.value and (node.secret or secret(path) or any(_touches(path, each) for each in hidden)):
         yield Entry(path, MASK, node.place, secret=True)
     else:
         value = node.plain()
         yield Entry(path, masked(value) if isinstance(value, str) else value, node.place)
+
+
+def _touches(path: str, hidden: str) -> bool:
+    """Tells whether a key is a hidden one, is below it, or holds it: JSON text in a variable."""
+    one, other = sorted((fold(path), fold(hidden)), key=len)
+    return other.startswith(one) and other[len(one) : len(one) + 1] in ("", ".", "[")
 
 
 def differing(before: Node | None, after: Node | None, path: str = "") -> Iterator[str]:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kratos.codec.json import JsonCodec
-from kratos.codec.messages import EnumShape, Field, Message, Shape, WellKnown, shape
+from kratos.codec.messages import EnumShape, Field, Message, Shape, WellKnown, sensitive, shape
 from kratos.config.base import Node, Problem
 from kratos.config.bind import ABSENT, Binder
 from kratos.config.keys import join
@@ -71,6 +71,9 @@ def _message(binder: Binder, node: Node, type_: type[Message], path: str) -> Any
     members: dict[str, Any] = {}
     for field in known.fields:
         key, below = found.get(field.name, (field.name, None))
+        if below is not None and sensitive(field):
+            binder.hidden.add(join(path, key))
+            below = below.hidden()
         if below is not None and (below.value is not None or (field.singular and field.takes_null)):
             members[field.json_name] = _field(binder, below, field, join(path, key))
         elif field.required:
@@ -92,7 +95,7 @@ def _field(binder: Binder, node: Node, field: Field, path: str) -> Any:
     if field.key is not None:
         keys = binder.keys(node, path) or {}
         for key, below in keys.items():
-            _map_key(binder, Node(key, below.place), field, join(path, key))
+            _map_key(binder, Node(key, below.place, secret=node.secret), field, join(path, key))
         return {key: _element(binder, below, field, join(path, key)) for key, below in keys.items()}
     if field.repeated:
         elements = binder.elements(node, path) or ()

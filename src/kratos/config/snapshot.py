@@ -64,17 +64,19 @@ class Snapshot(Reader):
 
     Attributes:
         root: The tree.
+        hidden: Paths of what has been read as a field that nobody may see.
 
     Raises:
         ConfigError: Placeholders cannot be filled, or keys of the environment are not clear.
     """
 
-    __slots__ = ("_kept", "root")
+    __slots__ = ("_kept", "hidden", "root")
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         environment = reduce(merge, (layer.root for layer in layers if layer.loose), EMPTY)
         self.root = render(merge_layers(layers), environment)
         self._kept: dict[tuple[Any, str, Unknown], Any] = {}
+        self.hidden: set[str] = set()
 
     def kept(self, type_: Any, key: str, unknown: Unknown) -> Any:
         """Returns a value that has been read before; ``REQUIRED`` if it has to be read yet."""
@@ -90,6 +92,7 @@ class Snapshot(Reader):
             return default
         binder = Binder(unknown, _bind_message)
         value = binder.bind(found, type_, key)
+        self.hidden |= binder.hidden
         if binder.problems:
             raise ConfigError(binder.problems)
         if isinstance(type_, type):

@@ -3,7 +3,7 @@
 ::
 
     init(os.environ["SENTRY_DSN"], environment="production")
-    App(middleware=[recovery(), access_log(), sentry()], ...)
+    App(middleware=[recovery(), metrics(), access_log(), sentry()], ...)
 
 It stands inside of ``recovery()``, so that it sees failures as they are.
 """
@@ -19,6 +19,7 @@ from kratos.call import Call
 from kratos.errors import Error
 from kratos.handler import Handler, unwrapped
 from kratos.log.entry import ACCESS, USUAL
+from kratos.log.raised import discreet
 from kratos.log.redact import Redaction
 
 try:
@@ -71,7 +72,7 @@ def sentry(
         redact: What is masked; the usual keys and patterns if not given.
 
     Example:
-        ``App(middleware=[recovery(), access_log(), sentry(server_errors=True)], ...)``
+        ``App(middleware=[recovery(), metrics(), access_log(), sentry(server_errors=True)], ...)``
     """
     return Sentry(server_errors=server_errors, tags=tags, rules=redact or USUAL)
 
@@ -112,7 +113,7 @@ class Sentry:
             return self._server_errors and failure.status >= 500
         return not isinstance(failure, _GONE)
 
-    def _told(self, call: Call, event: Any, _hint: Any) -> Any:
+    def _told(self, call: Call, event: Any, hint: Any) -> Any:
         """Adds to an event what is known of the call, as it is now."""
         fields = self._rules.pairs(dict(call.fields))
         facts = {"operation": call.operation.name, "transport": call.kind, "kind": call.side, "peer": call.peer.address}
@@ -125,22 +126,29 @@ class Sentry:
         if "trace_id" in fields:
             trace = {"trace_id": fields["trace_id"], "span_id": fields.get("span_id", ""), "op": call.kind}
             contexts["trace"] = {**_mapping(contexts.get("trace")), **trace}
-        return scrubbed(event, self._rules)
+        return scrubbed(event, self._rules, _raised(hint))
 
 
-def _sent(rules: Redaction, event: Any, _hint: Any) -> Any:
-    return scrubbed(event, rules)
+def _sent(rules: Redaction, event: Any, hint: Any) -> Any:
+    return scrubbed(event, rules, _raised(hint))
 
 
 def _crumb(rules: Redaction, crumb: Any, _hint: Any) -> Any:
     return {**crumb, **{name: rules.value(crumb[name]) for name in ("message", "data") if crumb.get(name)}}
 
 
-def scrubbed(event: Any, rules: Redaction) -> Any:
-    """Returns an event without secrets: in texts, breadcrumbs, headers, contexts, and variables of frames."""
+def scrubbed(event: Any, rules: Redaction, failure: BaseException | None = None) -> Any:
+    """Returns an event without secrets: in texts, breadcrumbs, headers, contexts, and variables of frames.
+
+    Args:
+        event: The event, which is changed.
+        rules: What is masked.
+        failure: What was raised, if the event is about that.
+    """
     told = cast("_Event", event)
     for each in _values(told.get("exception")):
-        each["value"] = rules.text(str(each.get("value") or ""))
+        value = str(each.get("value") or "")
+        each["value"] = rules.text(value if failure is None else discreet(value, failure, rules))
         for frame in _mapping(each.get("stacktrace")).get("frames") or ():
             if "vars" in frame:
                 frame["vars"] = rules.pairs(frame["vars"])
@@ -154,6 +162,12 @@ def scrubbed(event: Any, rules: Redaction) -> Any:
     for crumb in _values(told.get("breadcrumbs")):
         crumb.update(_crumb(rules, crumb, None))
     return told
+
+
+def _raised(hint: Any) -> BaseException | None:
+    """Returns the exception that Sentry says an event is about."""
+    found: Any = _mapping(hint).get("exc_info") or (None, None, None)
+    return cast("BaseException | None", found[1])
 
 
 def _headers(call: Call) -> dict[str, str]:

@@ -84,7 +84,7 @@ def as_json(line: Line) -> str:
     at, side, component, operation, code, reason, latency, peer, fields, error, requests, replies, args = line
     known = _known(side, component, operation, code)  # saves a microsecond of three
     counts = "" if requests is None else f',"requests":{requests},"replies":{replies}'
-    more = members(dict(fields), _TAKEN) if fields else ""
+    more = members(fields, _TAKEN) if fields else ""
     failure = f',"error":{quoted(error)}' if error else ""
     if args:
         counts += f',"args":{args}'
@@ -152,7 +152,9 @@ def _masked(line: Line, rules: Redaction) -> Line:
     if not line.fields and not line.error:
         return line
     # A handler may still write to the fields of a call that it has outlived.
-    return line._replace(fields=rules.pairs(dict(line.fields)), error=rules.text(line.error) if line.error else "")
+    facts = rules.pairs(dict(line.fields))
+    error = rules.text(line.error) if line.error else ""
+    return Line._make((*line[:8], facts, error, *line[10:]))  # `_replace` takes twice as long
 
 
 def _text(line: Line, brush: Callable[[str, Style], str] = plain) -> str:

@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from kratos.call import current_call
 from kratos.log.json import shown
+from kratos.log.raised import discreet
 from kratos.log.redact import Redaction
 from kratos.masking import MASK
 
-__all__ = ["ACCESS", "USUAL", "Entry", "cleaned", "entry_of"]
+__all__ = ["ACCESS", "USUAL", "Entry", "cleaned", "entry_of", "text_of"]
 
 ACCESS: Final = "kratos.access"
 """The logger of access lines, which have the fields of their call already."""
@@ -56,7 +57,8 @@ def entry_of(record: logging.LogRecord, rules: Redaction = USUAL) -> Entry:
     error, stack = "", _stack(record)
     failure = record.exc_info[1] if record.exc_info else None
     if failure is not None:
-        error = rules.text("".join(traceback.format_exception_only(failure)).strip())
+        error = rules.text(discreet("".join(traceback.format_exception_only(failure)).strip(), failure, rules))
+        stack = discreet(stack, failure, rules)
     return Entry(
         record.created,
         record.levelno,
@@ -77,6 +79,11 @@ def cleaned(record: logging.LogRecord, rules: Redaction = USUAL) -> logging.LogR
     # A record's own attributes cannot be had for fields.
     facts |= {key: thing for key, thing in entry.fields.items() if key not in _OWN}
     return logging.makeLogRecord(facts)
+
+
+def text_of(failure: BaseException, rules: Redaction = USUAL) -> str:
+    """Returns what an exception says, masked."""
+    return rules.text(discreet(str(failure), failure, rules))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kratos.log.sheet import Format
 from kratos.log.sink import Destination
 from kratos.log.threshold import parse_level, set_level
 
-__all__ = ["Log", "setup"]
+__all__ = ["Log", "lost", "setup"]
 
 
 def setup(
@@ -142,6 +142,11 @@ class Log:
     ) -> None:
         """Writes what waits, all handlers at once; what is logged afterwards is written too."""
         await asyncio.gather(*(asyncio.to_thread(target.drain) for target in self._targets))
+
+
+def lost() -> int:
+    """Returns how many records were lost by the log that this process has set up; 0 where it has none."""
+    return sum(each.log.dropped for each in logging.getLogger().handlers if isinstance(each, _Fan))
 
 
 class _Fan(logging.Handler):

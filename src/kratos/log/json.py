@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
@@ -27,13 +27,14 @@ def value(thing: Any) -> str:
         return quoted(shown(thing))
 
 
-def members(fields: Mapping[str, Any], taken: Collection[str] = ()) -> str:
+def members(fields: Mapping[str, Any], taken: frozenset[str] = frozenset()) -> str:
     """Returns the members of an object, each behind a comma; a name that is ``taken`` becomes ``fields.name``.
 
     Each name is there once, whatever it was made of; the last one counts.
     """
-    named = {f"fields.{name}" if name in taken else str(name): thing for name, thing in fields.items()}
-    return "".join(f",{quoted(name)}:{value(thing)}" for name, thing in named.items())
+    if not taken.isdisjoint(fields):
+        fields = {f"fields.{name}" if name in taken else name: thing for name, thing in fields.items()}
+    return "".join([f",{quoted(name)}:{value(thing)}" for name, thing in fields.items()])
 
 
 def shown(thing: object) -> str:

@@ -15,11 +15,12 @@ from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is
 from kratos.log.json import shown
 from kratos.masking import MASK
 
-__all__ = ["Plain"]
+__all__ = ["REST", "Plain"]
 
 _DEEPEST = 12
 _ATOMS: Final = frozenset({bool, int, type(None)})
-_REST = "…"
+REST: Final = "…"
+"""Stands for what was left out."""
 _JSON: Final = JsonValues()
 
 
@@ -53,10 +54,12 @@ class Plain:
 
     def pairs(self, facts: Mapping[Any, Any]) -> dict[str, Any]:
         """Returns a mapping as a plain one."""
-        return {
-            name: MASK if self.secret(name, ()) else self.value(thing)
-            for name, thing in ((key if isinstance(key, str) else shown(key), each) for key, each in facts.items())
-        }
+        secret, value = self.secret, self.value
+        found: dict[str, Any] = {}
+        for key, thing in facts.items():  # no comprehension: each access line comes by here
+            name = key if isinstance(key, str) else shown(key)
+            found[name] = MASK if secret(name, ()) else value(thing)
+        return found
 
     def argument(self, thing: Any) -> Any:
         """Returns an argument whose text has no secrets."""
@@ -100,7 +103,7 @@ class _Walk:
         if type(thing) in _ATOMS:
             return thing
         if len(path) > _DEEPEST:
-            return _REST
+            return REST
         try:
             if is_message(thing):
                 return self._message(thing, path)
@@ -113,7 +116,7 @@ class _Walk:
         if isinstance(thing, str):
             text = str.__str__(thing)
             longest = self._rules.longest
-            cut = text if len(text) <= longest else f"{text[:longest]}{_REST} ({len(text)} letters)"
+            cut = text if len(text) <= longest else f"{text[:longest]}{REST} ({len(text)} letters)"
             return self._rules.text(cut)
         if isinstance(thing, bytes):
             return _size(thing)
@@ -149,7 +152,7 @@ class _Walk:
         for key, thing, hidden in members:
             self._left -= 1
             if self._left < 0:
-                found[_REST] = "more is left out"
+                found[REST] = "more is left out"
                 break
             is_secret = hidden or self._rules.secret(key, path)
             found[key] = MASK if is_secret else self.plain(thing, (*path, key))
@@ -162,7 +165,7 @@ class _Walk:
             # The empty name counts as a level and matches no rule.
             found.append(self.plain(thing, (*path, "")))
             if self._left <= 0:
-                found.append(_REST)
+                found.append(REST)
                 break
         return found
 

@@ -26,6 +26,7 @@ DEFAULT_KEYS: Final = (
 
 _LONGEST_TEXT = 64 * 1024  # of one message: patterns cost time
 _LONGEST_KEPT = 64  # letters of a key
+_MOST_KEPT = 4096  # keys
 
 # Each with a word that is in any text that it fits, in lower case: most texts have none and cost nothing more.
 _PATTERNS: Final[Sequence[tuple[str, re.Pattern[str]]]] = (
@@ -63,7 +64,7 @@ class Redaction:
         ValueError: A pattern or a name cannot be used.
     """
 
-    __slots__ = ("_defaults", "_ends", "_leaves", "_paths", "_patterns", "_plain")
+    __slots__ = ("_defaults", "_ends", "_known", "_leaves", "_paths", "_patterns", "_plain")
 
     def __init__(
         self,
@@ -82,23 +83,32 @@ class Redaction:
         self._paths = tuple(tuple(map(_fold, name.split("."))) for name in names if "." in name)
         self._patterns = tuple(map(_compiled, patterns))
         self._defaults = defaults
+        self._known: dict[str, bool] = {}
         self._plain = Plain(self.text, self.secret, longest=longest, most=most)
 
     def secret(self, key: str, path: Sequence[str] = ()) -> bool:
         """Tells whether the value of a key is masked; ``path`` is the keys above it."""
-        name = _fold(key)
-        if name in self._leaves or name.endswith(self._ends) or name.rstrip("0123456789").endswith(self._ends):
-            return True
-        if not self._paths:
-            return False
+        known = self._known.get(key)
+        if known is None:
+            known = self._is_leaf(key)
+            if len(self._known) < _MOST_KEPT and len(key) <= _LONGEST_KEPT:
+                self._known[key] = known
+        if known or not self._paths:
+            return known
         whole = tuple(_fold(part) for each in (*path, key) for part in each.split("."))
         return any(whole[-len(rule) :] == rule for rule in self._paths)
+
+    def _is_leaf(self, key: str) -> bool:
+        name = _fold(key)
+        return name in self._leaves or name.endswith(self._ends) or name.rstrip("0123456789").endswith(self._ends)
 
     def text(self, text: str) -> str:
         """Returns a text without what looks like a secret, and no longer than 64 KiB.
 
         Values of keys are masked here too, where the text says ``key=value`` or ``"key": value``.
         """
+        if text.isalnum() and len(text) <= _LONGEST_KEPT and not self._patterns:  # an id, as in each access line
+            return text
         if len(text) > _LONGEST_TEXT:
             text = f"{text[:_LONGEST_TEXT]}… ({len(text)} letters)"
         for pattern in self._patterns:

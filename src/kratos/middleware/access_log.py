@@ -17,9 +17,12 @@ from kratos.handler import Handler, Messages, Middleware, outcome, unwrapped
 from kratos.log.access import Format, Line, to_logging, to_stream
 from kratos.log.entry import USUAL
 from kratos.log.json import quoted, value
+from kratos.log.lost import show
 from kratos.log.queue import Queue
+from kratos.log.raised import discreet
 from kratos.log.redact import Redaction
 from kratos.log.sink import Destination
+from kratos.metrics.base import Meter
 from kratos.operation import AnyOperation
 
 __all__ = ["AccessLog", "access_log"]
@@ -76,6 +79,10 @@ class AccessLog:
     def dropped(self) -> int:
         """How many lines were lost since the start: there was no room, or writing them failed."""
         return self._queue.dropped
+
+    def measure(self, meter: Meter) -> None:
+        """Shows how many lines were lost, as ``kratos_log_lines_lost_total``."""
+        show(meter, "access", lambda: self.dropped)
 
     def bind(self, operation: AnyOperation) -> Middleware:
         """Returns the middleware of one operation; only streams pay for counting messages."""
@@ -171,5 +178,5 @@ def _outcome(failure: BaseException, call: Call) -> tuple[int, str, str]:
     elif isinstance(failure, asyncio.CancelledError):
         text = "the caller has left" if code == 499 else f"took longer than the {call.limit} allows"
     else:
-        text = format_exception_only(failure)[-1].strip()
+        text = discreet(format_exception_only(failure)[-1].strip(), failure, USUAL)
     return code, reason, text[:_LONGEST_ERROR]

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kratos.call import Call, Peer
+from kratos.errors import ServiceUnavailable
 
-__all__ = ["Channel"]
+__all__ = ["HURRIED", "Channel", "Unreached"]
+
+HURRIED: Final = "kratos.hurried"
+"""The key in ``call.state`` that tells a channel not to wait for a connection, whatever ``wait_for_ready`` says: there
+are other nodes to go to, and only the last one is worth waiting for."""
+
+
+class Unreached(ServiceUnavailable):
+    """503: there was no connection, and nothing was sent; only a channel of this process raises it.
+
+    Its reason alone would not tell: a peer passes on what its own peers could not be reached with.
+    """
+
+    reason = "CONNECTION_FAILED"
 
 
 class Channel(Protocol):
@@ -31,7 +45,8 @@ class Channel(Protocol):
             call: Its headers go out, its reply is filled in, its deadline is told to the peer.
 
         Raises:
-            Error: The peer answered with an error (its class found in ``call.known``), or could not be reached.
+            Unreached: There was no connection, and nothing was sent.
+            Error: The peer answered with an error (its class found in ``call.known``), or was lost.
         """
         ...
 

@@ -16,6 +16,7 @@ from kratos.call import Call, current_call
 from kratos.errors import ClientClosed, Error, GatewayTimeout, KnownErrors
 from kratos.handler import Handler, Messages, Middleware, chain
 from kratos.metadata import Metadata
+from kratos.metrics.base import Meter
 from kratos.operation import AnyOperation, Bidi, ClientStream, ServerStream, Unary
 from kratos.service import BidiCall, CallOptions, ClientStreamCall, ServerStreamCall
 from kratos.transport.deadline import Deadlines, Seconds, expired
@@ -78,9 +79,16 @@ class Client:
     ) -> None:
         await self.aclose()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._channels!r}>"
+
     async def aclose(self) -> None:
         """Closes every connection; calls under way fail. Calling it again does nothing."""
         await self._channels.aclose()
+
+    def measure(self, meter: Meter) -> None:
+        """Shows the nodes of this client, and counts those that are left alone; see ``Measured``."""
+        self._channels.measure(meter)
 
     async def run_stream(self, request: Any, call: Call) -> Any:
         """Runs the chain of a stream to its end in the current task."""
@@ -122,19 +130,21 @@ class Client:
         return handler
 
     async def _send(self, request: Any, call: Call) -> Any:
-        channel = await self._channels.pick(call)
-        call.peer = channel.peer
-        try:
-            return await (channel.stream if call.operation.streams else channel.unary)(request, call)
-        except asyncio.CancelledError:
-            if call.overdue:  # said here and not by the watch, so that middleware see the error
-                raise expired(call) from None
-            raise
-        except GatewayTimeout as late:
-            # The peer's client is us, and we have the time from somebody who may be another one.
-            if late.metadata.get("limit") == "client" and call.limit not in (None, "client"):
-                raise expired(call) from late
-            raise
+        while True:  # as long as nothing was sent, and there is another node to try
+            with await self._channels.pick(call, request) as attempt:
+                channel = attempt.channel
+                call.peer = channel.peer
+                try:
+                    return await (channel.stream if call.operation.streams else channel.unary)(request, call)
+                except asyncio.CancelledError:
+                    if call.overdue:  # said here and not by the watch, so that middleware see the error
+                        raise expired(call) from None
+                    raise
+                except GatewayTimeout as late:
+                    # The peer's client is us, and we have the time from somebody who may be another one.
+                    if late.metadata.get("limit") == "client" and call.limit not in (None, "client"):
+                        raise expired(call) from late
+                    raise
 
 
 class _Stream(Generic[Req, Rep]):

@@ -30,6 +30,7 @@ const patience = 20 * time.Second
 // scenario is one call to make; a unary one with more than one request is as many calls, each on a connection of its own.
 type scenario struct {
 	Transport string            `json:"transport"` // http or grpc
+	Registry  string            `json:"registry"`  // where discovery:/// looks, such as etcd://127.0.0.1:2379
 	Target    string            `json:"target"`    // host:port, or what else the client takes
 	RPC       string            `json:"rpc"`
 	Requests  []json.RawMessage `json:"requests"`  // one, or as many as the stream has
@@ -129,10 +130,18 @@ func (s scenario) limit() time.Duration {
 }
 
 func (s scenario) web(ctx context.Context) (*http.Client, error) {
-	return http.NewClient(
-		ctx, http.WithEndpoint(s.Target), http.WithTimeout(s.limit()),
+	options := []http.ClientOption{
+		http.WithEndpoint(s.Target), http.WithTimeout(s.limit()),
 		http.WithMiddleware(recovery.Recovery(), md.Client()),
-	)
+	}
+	found, err := registryOf(s.Registry)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		options = append(options, http.WithDiscovery(found), http.WithBlock())
+	}
+	return http.NewClient(ctx, options...)
 }
 
 func (s scenario) rpc(ctx context.Context) (*ggrpc.ClientConn, error) {
@@ -140,10 +149,18 @@ func (s scenario) rpc(ctx context.Context) (*ggrpc.ClientConn, error) {
 	if s.Authority != "" {
 		options = append(options, ggrpc.WithAuthority(s.Authority))
 	}
-	return grpc.NewClient(
-		ctx, grpc.WithEndpoint(s.Target), grpc.WithTimeout(s.limit()),
+	chosen := []grpc.ClientOption{
+		grpc.WithEndpoint(s.Target), grpc.WithTimeout(s.limit()),
 		grpc.WithMiddleware(recovery.Recovery(), md.Client()), grpc.WithOptions(options...),
-	)
+	}
+	found, err := registryOf(s.Registry)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		chosen = append(chosen, grpc.WithDiscovery(found))
+	}
+	return grpc.NewClient(ctx, chosen...)
 }
 
 func (s scenario) encoding() []ggrpc.CallOption {

@@ -1,7 +1,8 @@
 // A peer of the tests: the same contract served and called by Kratos for Go.
 //
-//	peer serve LIMIT  serves HTTP and gRPC, prints one line of JSON with both addresses, ends with its standard input;
-//	                  calls may take as long as the limit says
+//	peer serve LIMIT [REGISTRY]
+//	                  serves HTTP and gRPC, prints one line of JSON with both addresses, ends with its standard input;
+//	                  calls may take as long as the limit says; registers as etcd://… or zookeeper://… say
 //	peer call         reads one scenario as JSON, makes that call, prints what came of it
 //	peer health       reads whose health to watch as JSON, prints each status as a line of JSON until the stream ends
 //
@@ -13,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -22,10 +24,12 @@ func main() {
 		command = os.Args[1]
 	}
 	switch {
-	case command == "serve" && len(os.Args) == 3:
+	case command == "serve" && (len(os.Args) == 3 || len(os.Args) == 4):
 		limit, err := time.ParseDuration(os.Args[2])
 		fail(err)
-		fail(serve(limit))
+		found, err := registryOf(strings.Join(os.Args[3:], ""))
+		fail(err)
+		fail(serve(limit, found))
 	case command == "call":
 		var wanted scenario
 		fail(json.NewDecoder(os.Stdin).Decode(&wanted))
@@ -35,7 +39,7 @@ func main() {
 		fail(json.NewDecoder(os.Stdin).Decode(&wanted))
 		fail(wanted.run())
 	default:
-		fail(fmt.Errorf("usage: %s serve LIMIT|call|health", os.Args[0]))
+		fail(fmt.Errorf("usage: %s serve LIMIT [REGISTRY]|call|health", os.Args[0]))
 	}
 }
 

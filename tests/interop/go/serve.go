@@ -27,7 +27,7 @@ import (
 	"interop.test/peer/pb"
 )
 
-func serve(limit time.Duration) error {
+func serve(limit time.Duration, found both) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	service := &interop{}
 	web := http.NewServer(
@@ -46,7 +46,11 @@ func serve(limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	app := kratos.New(kratos.Name("interop"), kratos.Server(web, rpc))
+	options := []kratos.Option{kratos.Name("interop"), kratos.Version("v3"), kratos.Server(web, rpc)}
+	if found != nil {
+		options = append(options, kratos.Registrar(found), kratos.Metadata(map[string]string{"zone": "a<b&c"}))
+	}
+	app := kratos.New(options...)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = app.Stop()

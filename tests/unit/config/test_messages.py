@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import math
@@ -19,12 +20,13 @@ from fixtures.gen.fixture.codec.v1.everything_pb import (
     WellKnown,
 )
 from fixtures.gen.fixture.codec.v1.legacy_pb import Legacy
+from fixtures.gen.fixture.secret.v1.secret_pb import OpenRequest
 from hypothesis import given, settings
 from protobuf.wkt import Struct
 from strategies import messages_of
 
 from kratos.codec.messages import Message
-from kratos.config import Config, ConfigError
+from kratos.config import Config, ConfigError, Env, Values
 from kratos.config.base import Layer, Place, node
 from kratos.config.document import read
 
@@ -168,3 +170,35 @@ def test_what_the_codec_writes_is_read(type_: type[Message]) -> None:
         assert of(json.loads(message.to_json())).get(type_, "x") == message
 
     holds()
+
+
+def test_sensitive_fields() -> None:
+    """What the proto calls sensitive is in no error and in no listing, however its key is spelled."""
+    vault = {
+        "pin": "s3cret", "card": {"holder": "eva", "number": "s3cret"}, "by-name": {"a": {"number": "s3cret"}},
+        "hints": ["a", "s3cret"], "seeds": {"a": 7}, "code": 81472, "name": "front", "inner": {"pin": "s3cret"},
+    }  # fmt: skip
+    environ = {"X_THE__VAULT__CARDS": '[{"number": "s3cret", "holder": "eva"}]'}
+    config = asyncio.run(Config.load(Values({"the": {"vault": vault}}), Env("X_", environ=environ)))
+    assert config.get(OpenRequest, "the.Vault").inner.pin == "s3cret"
+    shown = {entry.key: entry.value for entry in config.entries()}
+    assert "s3cret" not in str(shown)
+    assert "81472" not in str(shown)
+    assert (shown["the.vault.name"], shown["the.vault.card.holder"]) == ("front", "eva")
+    assert {shown[f"the.vault.{key}"] for key in ("pin", "hints[1]", "seeds.a", "card.number", "cards")} == {"***"}
+    assert [entry.value for entry in config.entries("the.vault.hints[0]")] == ["***"]
+
+
+@pytest.mark.parametrize(
+    "vault",
+    [
+        {"code": "x81472"}, {"hints": 81472}, {"hints": [{"a": 81472}]}, {"pin": {"a": 81472}}, {"seeds": "81472"},
+        {"seeds": {"a": "x81472"}}, {"card": {"number": [81472]}}, {"inner": {"code": [81472]}},
+    ],
+)  # fmt: skip
+def test_sensitive_fields_that_are_wrong(vault: dict[str, Any]) -> None:
+    """The place and what was expected are told, and not what was found there."""
+    config = asyncio.run(Config.load(Values({"vault": vault})))
+    with pytest.raises(ConfigError, match="vault") as failure:
+        config.get(OpenRequest, "vault")
+    assert "81472" not in str(failure.value)

@@ -16,8 +16,9 @@ from fixtures.gen.fixture.codec.v1.everything_pb import Tree
 from kratos.app import App
 from kratos.config import Change, Config, ConfigError, Env, File, Source, Values, WatchedSource
 from kratos.config import watching as watching_module
-from kratos.config.base import Layer, State
+from kratos.config.base import Layer, Problem, State
 from kratos.live import Live
+from kratos.testing import FakeClock
 
 
 class Wire:
@@ -378,6 +379,52 @@ async def test_watching(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mo
         wires[0].states.put_nowait(await layer({"a": 3}))
         assert await news.get() == 3
     assert asyncio.all_tasks() == before
+
+
+async def test_a_lost_watch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as a source is not watched ``refused`` says so, without what defects tell and without passwords."""
+    monkeypatch.setattr(watching_module, "FIRST_PAUSE_SECONDS", 1.0)
+    wires = [Wire({"a": 0}, "wire"), Wire({"b": 0}, "other")]
+    with FakeClock() as clock:
+        config = await Config.load(*wires)
+        a = config.live(int, "a")
+        async with config:
+            await clock.advance(0.1)
+            assert config.refused is None
+            wires[0].states.put_nowait(ConnectionError("no line to https://eva:hunter2@config/"))
+            wires[1].states.put_nowait(RuntimeError("hunter2"))
+            await clock.advance(0.1)
+            refused = config.refused
+            assert str(refused).splitlines() == [
+                "2 problems:", "  wire is not watched: no line to https://eva:***@config/",
+                "  other is not watched: RuntimeError",
+            ]  # fmt: skip
+            await clock.advance(1.1)  # both are watched again; one of them has something to say
+            assert [wire.watches for wire in wires] == [2, 2]
+            wires[0].states.put_nowait(await layer({"a": 1}))
+            await clock.advance(0.1)
+            assert a.value == 1
+            assert str(config.refused) == "other is not watched: RuntimeError"
+            wires[1].states.put_nowait(ConnectionError("no line"))
+            await clock.advance(0.1)
+            assert str(config.refused) == "other is not watched: no line"
+            wires[0].states.put_nowait(ConfigError([Problem("not understood")]))
+            await clock.advance(0.1)
+            assert str(config.refused).splitlines()[1:] == ["  not understood", "  other is not watched: no line"]
+            await clock.advance(10)
+            assert config.refused is not None
+            assert len(config.refused.problems) == 2
+            await clock.advance(10)  # the other watch lasts
+            assert str(config.refused) == "not understood"
+            wires[0].states.put_nowait(await layer({"a": 2}))
+            wires[1].states.put_nowait(ConnectionError("no line"))
+            wires[1].states.put_nowait(None)  # it will not change any more, says the next watch
+            await clock.advance(30)
+            assert config.refused is None
+            wires[0].states.put_nowait(ConnectionError("no line"))
+            await clock.advance(0.1)
+            assert config.refused is not None
+        assert config.refused is None
 
 
 async def test_shared() -> None:

@@ -76,7 +76,7 @@ class Vault(VaultService):
         if request.name in FAILURES:
             raise FAILURES[request.name]
         if request.name.startswith("crash"):
-            raise ValueError(f"no password={password}")
+            raise ValueError(f"no password={password}", request)
         return OpenReply()
 
 
@@ -117,7 +117,9 @@ async def test_a_crash_is_reported_once(events: list[dict[str, Any]], count: int
         headers = event["contexts"]["call"]["headers"]
         assert (headers["authorization"], headers["cookie"], headers["x-shop"]) == ("***", "***", "a")
         (failure,) = event["exception"]["values"]
-        assert (failure["type"], failure["value"]) == ("ValueError", "no password=***")
+        assert failure["type"] == "ValueError"
+        assert "no password=***" in failure["value"]
+        assert f"OpenRequest(name={event['tags']['visitor']!r}, pin='***')" in failure["value"]
         assert len([crumb for crumb in event["breadcrumbs"]["values"] if "knocked" in crumb["message"]]) == 1
     assert {event["tags"]["visitor"] for event in events} == {f"crash {number}" for number in range(count)}
     assert "s3cret" not in json.dumps(events)

@@ -113,15 +113,12 @@ async def test_from_a_file(http: Any, engine: Native, tmp_path: Path) -> None:
         assert await refused(echo(Ping(text="hang").to_binary(), timeout=10)) is grpc.StatusCode.DEADLINE_EXCEEDED
         assert (await post(LONG))[0] == 413
         assert (await post("short"))[0] == 200
-        if engine == "native":
-            code = await refused(echo(Ping(text=LONG).to_binary(), timeout=10))
-            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        else:
-            assert await echo(Ping(text=LONG).to_binary(), timeout=10)
+        code = await refused(echo(Ping(text=LONG).to_binary(), timeout=10))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "calls up to 0.05 s" in app._banner()
         said = {(row["server"], row["timeout"]): row for row in rows(app) if row["operation"] == PREFIX + "Echo"}
         assert said[app.info.endpoints[0], 0.05]["max_body"] == 100
-        assert said[app.info.endpoints[1], 0.05]["max_message"] == (100 if engine == "native" else 10_000)
+        assert said[app.info.endpoints[1], 0.05]["max_message"] == 100
 
 
 @asynccontextmanager
@@ -210,6 +207,69 @@ async def test_grpc_limits(engine: Native, caplog: pytest.LogCaptureFixture) -> 
             assert "max_metadata, max_streams will count from the next start" in caplog.text
     finally:
         await server.stop(0.5)
+
+
+@pytest.mark.parametrize("engine", [GRPCIO, NATIVE])
+async def test_grpc_messages(engine: Native, caplog: pytest.LogCaptureFixture) -> None:
+    """The next message counts by the new limit, of every kind of call; grpcio takes no more than at the start."""
+    limits = Live(GRPCLimits(max_message=10_000))
+    server = GRPCServer("127.0.0.1:0", limits=limits, engine=engine)
+    server.mount([Kinds()], [], AppInfo(name="test"))
+    await server.start()
+    try:
+        async with GRPCClient(server.endpoint, timeout=20.0) as conn:
+            api = KindsClient(conn)
+
+            async def lengths(length: int) -> list[int]:
+                """Returns how long the texts are that calls of each kind bring back; the code where one fails."""
+                text = "x" * length
+                found: list[int] = []
+                for kind in ("Echo", "Watch", "Collect", "Chat"):
+                    try:
+                        found.append(await length_of(api, kind, text))
+                    except TooManyRequests as error:
+                        found.append(error.code)
+                return found
+
+            async with api.chat() as stream:
+                await stream.send(Ping(text=LONG))
+                assert (await anext(aiter(stream))).text == LONG
+                limits.set(GRPCLimits(max_message=1_000))
+                await stream.send(Ping(text=LONG))
+                with pytest.raises(TooManyRequests, match="1000 are allowed") as failure:
+                    await anext(aiter(stream))
+                assert failure.value.reason == "MESSAGE_TOO_LARGE"
+            assert await lengths(5_000) == [429] * 4
+            assert await lengths(500) == [500] * 4
+            assert {route.max_message for route in server.routes if route.operation} == {1_000}
+            limits.set(GRPCLimits(max_message=8_000))
+            assert await lengths(5_000) == [5_000] * 4
+            assert caplog.text == ""
+            limits.set(GRPCLimits(max_message=20_000))
+            own = engine == "native"
+            assert ("max_message of streamed requests will count" if own else "max_message will count") in caplog.text
+            assert await lengths(15_000) == [*[15_000 if own else 429] * 2, 429, 429]
+            told = {route.operation.method: route.max_message for route in server.routes if route.operation}
+            assert (told["Echo"], told["Chat"]) == (20_000 if own else 10_000, 10_000)
+    finally:
+        await server.stop(0.5)
+
+
+async def length_of(api: KindsClient, kind: str, text: str) -> int:
+    """Says a text in a call of a kind, and returns the length of the one that comes back."""
+    if kind == "Echo":
+        return len((await api.echo(Ping(text=text))).text)
+    if kind == "Watch":
+        async with api.watch(Ping(text=text, count=1)) as replies:
+            return len((await anext(aiter(replies))).text)
+    if kind == "Collect":
+        async with api.collect() as stream:
+            await stream.send(Ping(text=text))
+            await stream.done()
+            return len((await stream.reply()).text)
+    async with api.chat() as chat:
+        await chat.send(Ping(text=text))
+        return len((await anext(aiter(chat))).text)
 
 
 async def until(condition: Callable[[], object]) -> None:

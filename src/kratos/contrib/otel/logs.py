@@ -11,7 +11,7 @@ from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current, get_value
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
-from kratos.log.entry import USUAL, cleaned
+from kratos.log.entry import cleaned, text_of
 
 __all__ = ["Exporting"]
 
@@ -75,7 +75,7 @@ def _attributes(record: logging.LogRecord, failure: BaseException | None) -> dic
             facts[name] = value if isinstance(value, bool | int | float | str) else str(value)
     if failure is not None:
         facts["exception.type"] = f"{type(failure).__module__}.{type(failure).__qualname__}"
-        facts["exception.message"] = USUAL.text(str(failure))
+        facts["exception.message"] = text_of(failure)
         facts["exception.stacktrace"] = record.exc_text
     return {name: value for name, value in facts.items() if value is not None}
 

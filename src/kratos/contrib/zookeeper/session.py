@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -182,7 +182,7 @@ class Session:
             answer: asyncio.Future[Any] = self._loop.create_future()
             self._waiting.add(answer)
             try:
-                method(*arguments).rawlink(partial(self._answered, answer))
+                method(*arguments).rawlink(partial(self._in_loop, _settle, answer))  # in a thread of kazoo's
                 return await answer
             finally:
                 self._waiting.discard(answer)
@@ -205,9 +205,6 @@ class Session:
             raise OSError(f"ZooKeeper at {self._hosts}: {path}: {type(failure).__name__}{words}") from failure
 
     # From here on in kazoo's threads.
-
-    def _answered(self, answer: asyncio.Future[Any], result: Any) -> None:
-        self._in_loop(_settle, answer, result)
 
     def _watch(self, event: Any) -> None:
         if event.path:
@@ -269,10 +266,6 @@ class _Quiet(logging.LoggerAdapter[logging.Logger]):
         """Logs errors, and warnings as details: the supervisor says what there is to say."""
         if level >= logging.WARNING:
             super().log(level if level >= logging.ERROR else logging.DEBUG, msg, *args, **kwargs)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Leaves a message as it is."""
-        return msg, kwargs
 
 
 _log: Final = _Quiet(logging.getLogger("kratos.registry.zookeeper"))

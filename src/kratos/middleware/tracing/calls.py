@@ -49,6 +49,9 @@ from kratos.version import __version__
 __all__ = ["Tracers", "tracing"]
 
 _BAGGAGE: Final = W3CBaggagePropagator()
+_CARRIERS: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
+# The key of the span in a context, which OpenTelemetry keeps to itself.
+_SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 
 
 class Tracers(Protocol):
@@ -88,7 +91,7 @@ def tracing(
         ValueError: A ratio is not from 0 to 1.
 
     Example:
-        ``App(middleware=[recovery(), tracing(otel.tracers, sample=0.1), access_log()], hooks=[otel], ...)``
+        ``App(middleware=[recovery(), tracing(otel.tracers, sample=0.1), metrics(), access_log()], hooks=[otel], ...)``
     """
     provider = get_tracer_provider() if tracers is None else tracers
     tracer = provider.get_tracer("kratos", __version__)
@@ -137,17 +140,18 @@ class _Traced:
         span = self._unrecorded(call, parent) or self._recorded(call, parent, context)
         if not served:
             self._tell(call, span)
-        token = attach(set_span_in_context(span, context))
+        token = attach(_with(span, context))
+        recording = span.is_recording()
         try:
-            if self._messages and span.is_recording():
+            if recording and self._messages:
                 request = watched(span, request, call)
             reply = await next(request, call)
         except BaseException as failure:
-            if span.is_recording():
+            if recording:
                 end(span, call, failure)
             raise
         else:
-            if span.is_recording():
+            if recording:
                 end(span, call, None)
             return reply
         finally:
@@ -158,7 +162,7 @@ class _Traced:
         trusted = self._owner.trusted
         if trusted is not True and not (trusted and trusted(call)):
             return None, None
-        pairs = call.headers.raw(b"trace", b"baggage")
+        pairs = call.headers.raw_of(_CARRIERS)
         if not pairs:
             return None, None
         parent = parent_of(pairs)
@@ -169,11 +173,13 @@ class _Traced:
 
     def _unrecorded(self, call: Call, parent: Parent | None) -> Unrecorded | None:
         """Returns what stands for the span if this call is not recorded, else None."""
+        state = ""
         if parent is None:
-            ids = os.urandom(24).hex()
-            trace_id, span_id, state = ids[:32], ids[32:], ""
-            if drawn(self._ratio.value, trace_id):
+            ids = os.urandom(24)
+            if drawn(self._ratio.value, ids):
                 return None
+            text = ids.hex()
+            trace_id, span_id = text[:32], text[32:]
         elif parent.sampled:
             return None
         else:
@@ -181,7 +187,7 @@ class _Traced:
         fields = call.fields
         fields["trace_id"] = trace_id
         fields["span_id"] = span_id
-        return Unrecorded(trace_id, span_id, sampled=False, state=state)
+        return Unrecorded(trace_id, span_id, False, state)
 
     def _recorded(self, call: Call, parent: Parent | None, context: Context | None) -> Span:
         """Starts a span below a parent or as a root; a stand-in if there is nobody to record it."""
@@ -196,7 +202,7 @@ class _Traced:
         trace_id, span_id = format_trace_id(made.trace_id), format_span_id(made.span_id)
         if not made.is_valid or (parent is not None and span_id == parent.span_id):  # OpenTelemetry without an SDK
             trace_id, span_id = os.urandom(16).hex() if parent is None else parent.trace_id, os.urandom(8).hex()
-            span = Unrecorded(trace_id, span_id, sampled=True, state="" if parent is None else parent.state)
+            span = Unrecorded(trace_id, span_id, True, "" if parent is None else parent.state)
         if span.is_recording():
             call.state[RECORDED] = True
         call.fields["trace_id"] = trace_id
@@ -224,6 +230,13 @@ class _Traced:
             headers.set(SERVICE_NAME, name if name.isascii() else quote(name))  # as metadata() has it
 
 
+def _with(span: Span, context: Context | None) -> Context:
+    """Returns a context with the span; None is the current one."""
+    context = get_current() if context is None else context
+    # Most calls are in none. One copy, where OpenTelemetry makes two.
+    return Context({**context, _SPAN: span})
+
+
 def _around(call: Call) -> tuple[Context | None, Parent | None]:
     """Returns what a call that goes out belongs below: the span around it, else what its caller has put in a header.
 
@@ -236,7 +249,7 @@ def _around(call: Call) -> tuple[Context | None, Parent | None]:
     if made.is_valid:
         ids = format_trace_id(made.trace_id), format_span_id(made.span_id)
         return get_current(), Parent(*ids, made.trace_flags.sampled, made.trace_state.to_header())
-    return None, parent_of(call.headers.raw(b"trace"))
+    return None, parent_of(call.headers.raw_of(_CARRIERS))
 
 
 def _remote(parent: Parent) -> Span:

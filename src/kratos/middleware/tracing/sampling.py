@@ -13,9 +13,9 @@ __all__ = ["Ratio", "Sampling", "drawn"]
 Ratio: TypeAlias = "float | Live[float]"
 """Of how many traces one is recorded: 0.0 for none, 1.0 for all."""
 
-# The last 14 digits of a trace id are those that have to be random.
-_DIGITS: Final = 14
-_RANGE: Final = 16**_DIGITS
+# The last 7 bytes of a trace id are those that have to be random.
+_RANDOM: Final = slice(9, 16)
+_RANGE: Final = 256**7
 
 
 class Sampling:
@@ -42,11 +42,11 @@ class Sampling:
         return self._usual
 
 
-def drawn(ratio: float, trace_id: str) -> bool:
+def drawn(ratio: float, trace_id: bytes) -> bool:
     """Tells whether a trace that begins here is recorded; a live ratio beyond its bounds is all or none."""
     if ratio >= 1:
         return True
-    return ratio > 0 and int(trace_id[-_DIGITS:], 16) < ratio * _RANGE
+    return ratio > 0 and int.from_bytes(trace_id[_RANDOM], "big") < ratio * _RANGE
 
 
 def _checked(name: str, ratio: Ratio) -> Live[float]:

@@ -19,7 +19,7 @@ class Unrecorded(NonRecordingSpan):
 
     __slots__ = ("_made", "sampled", "span_id", "state", "trace_id")
 
-    def __init__(self, trace_id: str, span_id: str, *, sampled: bool, state: str) -> None:
+    def __init__(self, trace_id: str, span_id: str, sampled: bool, state: str) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
         self.sampled = sampled

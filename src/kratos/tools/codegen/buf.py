@@ -71,17 +71,20 @@ class Plugin:
         entry: ``module:function`` of a Python plugin; it runs under this interpreter, so nothing depends on PATH.
         out: The folder to write to.
         options: Plugin options, ``key=value``.
+        path: A folder in which its module is found, where the interpreter would not look.
     """
 
     entry: str
     out: Path
     options: tuple[str, ...] = ()
+    path: Path | None = None
 
     def command(self) -> list[str]:
         """Returns how the plugin is run."""
         module, _, function = self.entry.partition(":")
+        here = "" if self.path is None else f"import sys; sys.path.insert(0, {str(self.path)!r}); "
         # -P: buf runs in the project, whose modules must not stand in for ours or the standard library's.
-        return [sys.executable, "-P", "-c", f"from {module} import {function} as run; run()"]
+        return [sys.executable, "-P", "-c", f"{here}from {module} import {function} as run; run()"]
 
     def template(self) -> Mapping[str, object]:
         """Returns the plugin as an entry of ``buf.gen.yaml``."""

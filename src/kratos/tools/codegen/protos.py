@@ -12,13 +12,16 @@ from pathlib import Path
 
 from kratos.tools.failure import Failure
 
-__all__ = ["MAPPED", "VALIDATE", "sources", "stage"]
+__all__ = ["DRIVERS", "MAPPED", "VALIDATE", "drivers", "sources", "stage"]
 
 MAPPED = (
     "google/api", "google/longrunning", "google/rpc", "google/type", "errors", "kratos/options/v1", "buf/validate",
     "grpc/health/v1", "grpc/reflection/v1", "grpc/reflection/v1alpha",
 )  # fmt: skip
 """Folders whose messages live in ``kratos.wire``: generated code imports them from there, one class per message."""
+
+DRIVERS = ("etcd",)
+"""Folders of what drivers speak: ours alone, so that a project may have such protos, and such packages, of its own."""
 
 VALIDATE = "buf/validate/validate.proto"
 """The rules of protovalidate; the build writes their source into ``kratos.wire``, since no wheel has it."""
@@ -57,7 +60,8 @@ def sources() -> Iterator[tuple[str, Path]]:
     """
     own = _own_protos()
     for path in sorted(own.rglob("*.proto")):
-        yield path.relative_to(own).as_posix(), path
+        if path.relative_to(own).parts[0] not in DRIVERS:
+            yield path.relative_to(own).as_posix(), path
     if (_WIRE / VALIDATE).is_file():  # not before the package is built
         yield VALIDATE, _WIRE / VALIDATE
     try:
@@ -68,6 +72,14 @@ def sources() -> Iterator[tuple[str, Path]]:
         # protobuf's own well-known types are built into buf.
         if file.suffix == ".proto" and file.parts[:2] != ("google", "protobuf"):
             yield file.as_posix(), Path(str(google.locate_file(file)))
+
+
+def drivers() -> Iterator[tuple[str, Path]]:
+    """Yields name and file of each proto that a driver of ours speaks."""
+    own = _own_protos()
+    for folder in DRIVERS:
+        for path in sorted((own / folder).rglob("*.proto")):
+            yield path.relative_to(own).as_posix(), path
 
 
 def _own_protos() -> Path:

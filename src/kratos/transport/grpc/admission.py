@@ -1,9 +1,9 @@
-"""How many calls may be under way in a server, and what becomes of those beyond."""
+"""How many calls may be under way in a server and how large a message may be, and what becomes of those beyond."""
 
 from __future__ import annotations
 
 from kratos.call import Call
-from kratos.errors import TooManyRequests
+from kratos.errors import ClientError, TooManyRequests
 from kratos.live import Live
 from kratos.transport.dispatch import Endpoint
 from kratos.transport.grpc.options import Limits
@@ -15,7 +15,8 @@ class Admission:
     """Counts the calls of a server, on all its connections. Used in the event loop only.
 
     Args:
-        limits: How many may be under way; live, so that a call counts by what holds when it begins.
+        limits: How many may be under way, and how large messages may be; live, so that a call counts by what holds
+            when it begins, and a message by what holds when it is read.
     """
 
     __slots__ = ("_limits", "_under_way")
@@ -39,6 +40,18 @@ class Admission:
             return False
         self._under_way += 1
         return True
+
+    def sized(self, data: bytes) -> bytes:
+        """Returns a message that has come in.
+
+        Raises:
+            ClientError: It is too large.
+        """
+        most = self._limits.value.max_message
+        if len(data) > most:
+            text = f"the message has {len(data)} bytes, {most} are allowed"
+            raise ClientError(text, code=429, reason="MESSAGE_TOO_LARGE")
+        return data
 
     def leave(self) -> None:
         """Makes room for another call."""

@@ -15,6 +15,7 @@ from kratos.call import Call, Peer
 from kratos.errors import ClientClosed, Error, InternalServer, Unimplemented
 from kratos.handler import Messages
 from kratos.operation import AnyOperation
+from kratos.transport.channel import HURRIED, Unreached
 from kratos.transport.deadline import expired
 from kratos.transport.grpc.failures import closed, connection_error
 from kratos.transport.grpc.headers import from_grpc, to_grpc
@@ -27,6 +28,8 @@ __all__ = ["GRPCChannel"]
 # Where grpcio makes channels. What it offers as grpc.aio.insecure_channel is replaced by instrumentations, whose
 # interceptors wait for the end of a call before its first request is sent: tracing() is what sees our calls.
 _aio: Final[Any] = importlib.import_module("grpc.aio._channel")
+
+_REACHED: Final = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.IDLE)
 
 # grpcio's clock and the event loop's do not strike at the same moment.
 DEADLINE_SLACK_SECONDS: Final = 0.1
@@ -152,7 +155,7 @@ class GRPCChannel:
             data,
             timeout=None if remaining is None else _as_sent(remaining),
             metadata=to_grpc(call.headers.items()) if call.headers else None,
-            wait_for_ready=call.options.get("wait_for_ready"),
+            wait_for_ready=call.options.get("wait_for_ready") and not call.state.get(HURRIED),
             compression=self._compression(data),
         )
 
@@ -191,9 +194,14 @@ class GRPCChannel:
                 return expired(call)
             if code is grpc.StatusCode.UNAVAILABLE:
                 lost = connection_error(message, self.peer.address, tls=self._credentials is not None)
-                if lost is not None:
+                if lost is not None and not (isinstance(lost, Unreached) and self._reached()):
                     return lost
         return from_status(code.value[0], message, trailers, call.known)
+
+    def _reached(self) -> bool:
+        """Tells whether there is a connection: then what sounds like there is none is what the peer passes on."""
+        channel = self._channel
+        return channel is not None and channel.get_state() in _REACHED
 
     def _reason(self, sender: _Sender | None) -> BaseException:
         if self._closed:
@@ -222,6 +230,9 @@ class _Sender:
 
     async def _run(self) -> None:
         try:
+            # No message is taken before there is a connection: the call may go elsewhere if there never is one.
+            if not await self._connected():
+                return
             async for message in self._requests:
                 if not await self._send(BINARY.encode(message)):
                     return
@@ -234,10 +245,17 @@ class _Sender:
             self.failure = failure
             self._rpc.cancel()  # ends the receiving side, which asks why
 
+    async def _connected(self) -> bool:
+        """Waits for the connection; tells whether there is one."""
+        try:
+            await self._rpc.wait_for_connection()
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError):
+            return False
+        return True
+
     async def _send(self, data: bytes) -> bool:
         """Sends one message; tells whether the call goes on. The receiving side tells how it ended."""
         try:
-            await self._rpc.wait_for_connection()
             # Not rpc.write(): where the peer has ended the call meanwhile, that replaces its status by INTERNAL.
             await self._rpc._cython_call.send_serialized_message(data)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError):

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from functools import partial
 
 from kratos.handler import Middleware
+from kratos.live import Live
 from kratos.registry.base import Discovery
+from kratos.selector.balancing import Balancing
 from kratos.transport.client import Client
 from kratos.transport.deadline import Seconds
 from kratos.transport.grpc.channel import GRPCChannel
 from kratos.transport.grpc.credentials import client_credentials
 from kratos.transport.grpc.options import DEFAULT_LIMITS, KeepAlive, Limits
+from kratos.transport.members import DEFAULT_BALANCING
 from kratos.transport.resolve import Nodes
 from kratos.transport.target import Target
 from kratos.transport.tls import TLS
@@ -29,6 +32,7 @@ class GRPCClient(Client):
         timeout: Seconds for a unary call; None is no limit, a live one counts for calls that begin after a change.
             Streams have none.
         discovery: Where ``discovery:///name`` is looked up.
+        balancing: How calls are spread over the nodes of the target; a live one may change.
         tls: Whom to trust, and who we are; a ``grpcs`` target without it trusts the system's authorities. With it
             everything goes over TLS: services are called at their ``grpcs`` endpoints, where their certificates name
             the service unless ``tls.server_name`` says otherwise; without it at their ``grpc`` ones. Its files are
@@ -57,6 +61,7 @@ class GRPCClient(Client):
         limits: Limits = DEFAULT_LIMITS,
         keepalive: KeepAlive | None = None,
         compress_over: int | None = None,
+        balancing: Balancing | Live[Balancing] = DEFAULT_BALANCING,
     ) -> None:
         parsed = Target.parse(target)
         tls = parsed.secured(tls, target, "grpcs")
@@ -69,5 +74,5 @@ class GRPCClient(Client):
             compress_over=compress_over,
         )
         scheme = "grpc" if tls is None else "grpcs"
-        nodes = Nodes(parsed, kind="grpc", connect=connect, discovery=discovery, scheme=scheme)
+        nodes = Nodes(parsed, kind="grpc", connect=connect, discovery=discovery, scheme=scheme, balancing=balancing)
         super().__init__(nodes, middleware=middleware, timeout=timeout)

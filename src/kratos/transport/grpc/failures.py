@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kratos.errors import Error, ServiceUnavailable
+from kratos.transport.channel import Unreached
 
 __all__ = ["closed", "connection_error"]
 
@@ -36,7 +37,7 @@ def connection_error(message: str, peer: str, *, tls: bool) -> Error | None:
         tls: Whether it was to be reached over TLS.
     """
     if message.startswith(_UNREACHED):
-        return ServiceUnavailable(f"cannot reach {peer}: {_why(message, tls=tls)}", reason="CONNECTION_FAILED")
+        return Unreached(f"cannot reach {peer}: {_why(message, tls=tls)}")
     if any(words in message for words in _LOST):
         return ServiceUnavailable(f"the connection to {peer} was lost: {message}", reason="CONNECTION_LOST")
     return None

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kratos.call import Call
-from kratos.errors import ClientClosed, ClientError, Error
+from kratos.errors import ClientClosed, Error
 from kratos.handler import conceal
-from kratos.live import Live
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.backlog import Backlog, Outflow
@@ -17,7 +16,6 @@ from kratos.transport.grpc.engine import CLEANUP_SECONDS
 from kratos.transport.grpc.handlers import CANCEL_SECONDS, failed, stopping
 from kratos.transport.grpc.headers import Pair, from_grpc, peer_of, to_grpc
 from kratos.transport.grpc.nativelib import Details, Event, Front, Native
-from kratos.transport.grpc.options import Limits
 from kratos.transport.grpc.wire import Wire
 
 __all__ = ["Calls"]
@@ -36,8 +34,7 @@ class Calls:
         native: Its module.
         dispatcher: What answers.
         endpoints: What is served, in the order in which the front knows it.
-        admission: How many calls may be under way.
-        limits: What a client may ask at most.
+        admission: How many calls may be under way, and how large messages may be.
     """
 
     def __init__(
@@ -48,14 +45,12 @@ class Calls:
         endpoints: Sequence[Endpoint],
         *,
         admission: Admission,
-        limits: Live[Limits],
     ) -> None:
         self._front = front
         self._native = native
         self._dispatcher = dispatcher
         self._endpoints = endpoints
         self._admission = admission
-        self._limits = limits
         self._backlog = Backlog(front.stream_try_send, native.STREAM_FULL)
         self._stopping = False
         # Those whose clients wait, and those that are being cancelled because theirs have left.
@@ -163,14 +158,7 @@ class Calls:
     def _read(self, call: Call, payload: bytes, wire: Wire) -> Any:
         """Returns the request message; an empty one, with the reason in ``call.rejected``, if it cannot be read."""
         try:
-            most = self._limits.value.max_message
-            if len(payload) > most:
-                raise ClientError(
-                    f"the message has {len(payload)} bytes, {most} are allowed",
-                    code=429,
-                    reason="MESSAGE_TOO_LARGE",
-                )
-            return wire.read(payload)
+            return wire.read(self._admission.sized(payload))
         except Error as rejected:
             call.rejected = rejected
             return call.operation.request()

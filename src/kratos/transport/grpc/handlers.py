@@ -41,7 +41,7 @@ class Handlers:
 
     Args:
         dispatcher: What answers.
-        admission: How many calls may be under way.
+        admission: How many calls may be under way, and how large messages may be.
         compress_over: Smaller replies are never compressed; None if none are.
         which: The operations that are served here; all of them if not given.
         peer: Who is at the other end of a call; what grpcio says if not given.
@@ -106,7 +106,7 @@ class Handlers:
         try:
             call = self._call(endpoint.operation, context, outlet)
             try:
-                request = await _request(context, call, outlet.wire)
+                request = await _request(_Requests(context, self._admission), call, outlet.wire)
                 admitted = self._admission.enter(endpoint, call)
                 reply = await self._dispatcher.dispatch(endpoint, request, call)
                 data = None if endpoint.operation.server_streams else outlet.packed(outlet.wire.answer(reply, call))
@@ -234,9 +234,10 @@ def failed(error: Error, call: Call | None = None) -> tuple[int, str, list[Pair]
 class _Requests:
     """The streamed requests of one call as bytes; read from the wire when asked for, none ahead."""
 
-    __slots__ = ("_context", "_ended")
+    __slots__ = ("_admission", "_context", "_ended")
 
-    def __init__(self, context: _Context) -> None:
+    def __init__(self, context: _Context, admission: Admission) -> None:
+        self._admission = admission
         self._context = context
         self._ended = False
 
@@ -251,15 +252,14 @@ class _Requests:
         except grpc.aio.BaseError:
             raise ClientClosed("this call is over", reason="CLIENT_CLOSED") from None
         if isinstance(data, bytes):
-            return data
+            return self._admission.sized(data)
         self._ended = True
         await asyncio.sleep(CANCEL_USUAL_SECONDS)
         raise StopAsyncIteration
 
 
-async def _request(context: _Context, call: Call, wire: Wire) -> Any:
+async def _request(requests: _Requests, call: Call, wire: Wire) -> Any:
     """Returns what the chain gets: the message, or the stream of them."""
-    requests = _Requests(context)
     if call.operation.client_streams:
         return Messages(requests).map(wire.read)
     try:

@@ -87,14 +87,7 @@ class NativeEngine:
             await self._behind.start(Address(path=behind))
             front.set_fallback(behind)
             front.start()
-            calls = Calls(
-                front,
-                self._native,
-                self._dispatcher,
-                endpoints,
-                admission=self._admission,
-                limits=self._limits,
-            )
+            calls = Calls(front, self._native, self._dispatcher, endpoints, admission=self._admission)
             self._running = _Running(front, calls, folder)
         except BaseException:
             await self._behind.stop(0)

@@ -10,6 +10,7 @@ from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
 from kratos.live import Live, live
+from kratos.operation import AnyOperation
 from kratos.service import Service
 from kratos.transport.deadline import Seconds, in_words
 from kratos.transport.dispatch import Dispatcher
@@ -29,7 +30,7 @@ __all__ = ["GRPCServer"]
 
 logger = logging.getLogger("kratos.grpc")
 
-_FIXED: Final = {"grpcio": ("max_message", "max_metadata", "max_streams"), "native": ("max_metadata", "max_streams")}
+_FIXED: Final = ("max_metadata", "max_streams")
 """The limits that an engine is told when it starts."""
 
 
@@ -44,8 +45,8 @@ class GRPCServer(Addressed):
             Streams have none. A client may ask for less by ``grpc-timeout``, on streams too.
         threads: How many plain ``def`` methods may run at a time.
         limits: What a client may ask of this server at most. Of live ones ``max_calls`` counts for calls that begin
-            after it has changed, and so does ``max_message`` for the native engine's own calls; the others are those of
-            the start, and the log says so when they change.
+            after it has changed and ``max_message`` for messages that come after it, up to what it was at the start
+            where grpcio reads them; the others are those of the start, and the log says so when they change.
         keepalive: How dead connections are found, and how long connections live.
         tls: Its certificate, and whom clients must be vouched for by. A certificate that is renewed in its files is
             taken by the next connection; what else changes there needs a new start.
@@ -127,7 +128,7 @@ class GRPCServer(Addressed):
                 path=name,
                 body="*",
                 timeout=dispatcher.limit(endpoint),
-                max_message=(self._first if self._name == "grpcio" else self._limits.value).max_message,
+                max_message=self._largest(endpoint.operation),
             )
             for name, endpoint in dispatcher.endpoints.items()
             if not endpoint.own
@@ -169,9 +170,17 @@ class GRPCServer(Addressed):
             await self._engine.stop(timeout)
             self._dispatcher.close()
 
+    def _largest(self, operation: AnyOperation) -> int:
+        """Returns how large a request may be now: grpcio never takes more than it was told at its start."""
+        now = self._limits.value.max_message
+        read_by_grpcio = self._name == "grpcio" or operation.client_streams
+        return min(now, self._first.max_message) if read_by_grpcio else now
+
     def _point_out(self, limits: Limits) -> None:
         """Says which limits have changed in vain."""
-        fixed = [name for name in _FIXED[self._name] if getattr(limits, name) != getattr(self._first, name)]
+        fixed = [name for name in _FIXED if getattr(limits, name) != getattr(self._first, name)]
+        if limits.max_message > self._first.max_message:
+            fixed.insert(0, "max_message" if self._name == "grpcio" else "max_message of streamed requests")
         if fixed:
             logger.warning("%s: %s will count from the next start", self.endpoint, ", ".join(fixed))
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from kratos.codec.base import Codec
 from kratos.codec.json import JsonCodec
 from kratos.handler import Middleware
+from kratos.live import Live
 from kratos.registry.base import Discovery
+from kratos.selector.balancing import Balancing
 from kratos.transport.client import Client
 from kratos.transport.deadline import Seconds
 from kratos.transport.http.channel import HTTPChannel
 from kratos.transport.http.format import Envelope
+from kratos.transport.members import DEFAULT_BALANCING
 from kratos.transport.resolve import Nodes
 from kratos.transport.target import Target
 from kratos.transport.tls import TLS
@@ -31,6 +34,7 @@ class HTTPClient(Client):
         codec: How messages are written; JSON if not given.
         envelope: What the server puts around its replies, as it was told; None for nothing.
         discovery: Where ``discovery:///name`` is looked up.
+        balancing: How calls are spread over the nodes of the target; a live one may change.
         tls: Whom to trust, and who we are; an ``https`` target without it trusts the system's authorities. With it
             everything goes over TLS: services are called at their ``https`` endpoints, else at their ``http`` ones.
             Its files are read now.
@@ -52,6 +56,7 @@ class HTTPClient(Client):
         envelope: Envelope | None = None,
         discovery: Discovery | None = None,
         tls: TLS | None = None,
+        balancing: Balancing | Live[Balancing] = DEFAULT_BALANCING,
     ) -> None:
         chosen = codec or JsonCodec()
         parsed = Target.parse(target)
@@ -64,5 +69,5 @@ class HTTPClient(Client):
             name = None if tls is None else tls.server_name
             return HTTPChannel(url, codec=chosen, envelope=envelope, tls=context, server_name=name)
 
-        nodes = Nodes(parsed, kind="http", connect=connect, discovery=discovery, scheme=scheme)
+        nodes = Nodes(parsed, kind="http", connect=connect, discovery=discovery, scheme=scheme, balancing=balancing)
         super().__init__(nodes, middleware=middleware, timeout=timeout)

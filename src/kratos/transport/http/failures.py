@@ -12,6 +12,7 @@ from kratos.call import Call
 from kratos.codec.base import CodecSet
 from kratos.codec.json import JsonCodec
 from kratos.errors import Error, InternalServer, ServerError, ServiceUnavailable, restore
+from kratos.transport.channel import Unreached
 from kratos.transport.deadline import expired
 from kratos.transport.http.frames import parse_error_text
 from kratos.wire.errors.errors_pb import Status
@@ -87,9 +88,12 @@ def broken(failure: Exception, call: Call, peer: str, *, tls: bool = False) -> E
         remaining = call.remaining()
         if remaining is not None and remaining < _CLOSE:
             return expired(call)
-        return ServiceUnavailable(f"cannot connect to {peer}: no answer in time", reason="CONNECTION_FAILED")
+        said = f"cannot connect to {peer}: no answer in time"
+        if isinstance(failure, aiohttp.ConnectionTimeoutError):
+            return Unreached(said)
+        return ServiceUnavailable(said, reason="CONNECTION_FAILED")  # a WebSocket's handshake may have been heard
     if isinstance(failure, aiohttp.ClientConnectorError):
-        return ServiceUnavailable(f"cannot connect to {peer}: {_words(failure)}", reason="CONNECTION_FAILED")
+        return Unreached(f"cannot connect to {peer}: {_words(failure)}")
     if isinstance(failure, aiohttp.ClientResponseError):
         return ServerError(f"{peer} does not answer in HTTP: {failure.message}", code=502, reason="BAD_REPLY")
     missing = tls and isinstance(failure, _UNSAID)

@@ -118,7 +118,7 @@ def test_image(made: Path) -> None:
     assert json.loads(words["CMD"]) == ["python", "-m", "my_shop"]
     python, dash, script = json.loads(words["HEALTHCHECK"].partition("CMD ")[2])
     assert (python, dash) == ("python", "-c")
-    assert "'http://127.0.0.1:8000/healthz'" in script
+    assert "'http://127.0.0.1:9100/healthz'" in script
     ast.parse(script)
     assert any(word == "ENV" and re.search(r"=0\.0\.0\.0\b", rest) for word, rest in steps)
 
@@ -137,7 +137,7 @@ def test_image_gets_what_it_copies(made: Path) -> None:
 
 
 def test_pod(made: Path) -> None:
-    """The pod has no root and no way to change itself, and is probed where the app answers."""
+    """The pod has no root and no way to change itself, and is probed where clients cannot be in the way."""
     spec = manifests(made)["Deployment"]["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
@@ -155,7 +155,7 @@ def test_pod(made: Path) -> None:
     assert set(ports.values()) == served(made)
     assert spec["template"]["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": "9100"}
     for probe, path in {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}.items():
-        assert container[probe]["httpGet"] == {"path": path, "port": "http"}
+        assert container[probe]["httpGet"] == {"path": path, "port": "admin"}
     assert set(container["resources"]) == {"requests", "limits"}
 
 

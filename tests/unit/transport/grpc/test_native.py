@@ -229,8 +229,7 @@ async def test_cancelled_as_it_begins(engine: str) -> None:
         EVENT_CALL = 0
         STREAM_FULL, STREAM_CLOSED = 1, 2
 
-    limits = Live(Limits())
-    calls = Calls(Front(), Native(), None, [None], admission=Admission(limits), limits=limits)  # type: ignore[arg-type, list-item]
+    calls = Calls(Front(), Native(), None, [None], admission=Admission(Live(Limits())))  # type: ignore[arg-type, list-item]
     details = ((), "ipv4:127.0.0.1:1", None)
     calls.take([(0, 1, 0, b"", None, details), (1, 1, 0, None, None, None), (1, 9, 0, None, None, None)])
     assert await calls.drain(0) == 0

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from kratos.handler import Handler
 from kratos.metadata import Metadata
 from kratos.operation import Http, Unary
 from kratos.service import unimplemented
+from kratos.transport.channel import Unreached
 from kratos.transport.client import Client
 from kratos.transport.http.channel import HTTPChannel
 from kratos.transport.resolve import Single
@@ -402,6 +404,18 @@ async def test_tls_that_is_none() -> None:
         with pytest.raises(ServiceUnavailable, match="cannot connect to .*: it does not speak TLS") as raised:
             await client.unary(KINDS_ECHO, Ping(), {}, {})
     assert raised.value.reason == "CONNECTION_FAILED"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many connections wait to be accepted is Linux's count")
+async def test_no_connection_in_time() -> None:
+    """A server that lets nobody in is not reached: nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as first:
+        address = full.getsockname()
+        first.connect(address)  # the one that may wait
+        async with client_of(f"http://127.0.0.1:{address[1]}", connect_timeout=0.2) as client:
+            with pytest.raises(Unreached, match="no answer in time") as raised:
+                await client.unary(KINDS_ECHO, Ping(), {}, {})
+        assert raised.value.reason == "CONNECTION_FAILED"
 
 
 @pytest.mark.parametrize(
