@@ -22,8 +22,9 @@ FACADE_NAMES = 25
 SUPPRESSIONS_PER_1000_LINES = 2
 ROOMS = {"transport.http": 4000, "transport.grpc": 1800, "middleware": 1200, "resilience": 800}
 DRIVER = 350
-DRIVERS = {"kratos.contrib.etcd": 500}
-"""What a vendor has who is registry and source of configuration: two drivers on one connection."""
+DRIVERS = {"kratos.contrib.etcd": 500, "kratos.contrib.zookeeper": 400}
+"""What a vendor has who is registry and source of configuration (two drivers on one connection), or needs a bridge to
+the threads of a library beside the registry."""
 
 MODULES = modules()
 

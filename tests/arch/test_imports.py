@@ -37,6 +37,7 @@ HOUSE = (
     "transport.listen", "transport.http.server", "transport.http.edge", "transport.grpc.server",
     "transport.grpc.channel", "admin.server", "workers", "testing.clock", "testing.plugin", "contrib.etcd",
     "contrib.consul", "contrib.otel", "contrib.protovalidate", "contrib.sentry", "contrib.structlog",
+    "contrib.zookeeper",
     "tools.cli.main", "tools.codegen.plugin",
     "tools.lint.rules", "tools.scaffold.render", "tools.reload.watch", "tools.failure",
 )  # fmt: skip
@@ -88,6 +89,8 @@ VIOLATIONS = [
     ("contrib.protovalidate", "msgpack", "MessagePack stays in its drivers"),
     ("contrib.sentry", "structlog", "structlog stays in its driver"),
     ("contrib.structlog", "sentry_sdk", "Sentry stays in its driver"),
+    ("contrib.etcd", "kazoo", "kazoo stays in its driver"),
+    ("contrib.zookeeper", "kazoo", None),
     ("codec.form", "multipart", "multipart stays in its codec"),
     ("codec.multipart", "multipart", None),
     ("log.fields", "yaml", "YAML stays in the codec and in configuration"),

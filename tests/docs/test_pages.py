@@ -26,6 +26,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("registry.md", 3),
         ("resilience.md", 3),
         ("tracing.md", 4),
+        ("zookeeper.md", 1),
     ],
 )
 def test_blocks_run(page: str, count: int) -> None:
