@@ -65,6 +65,11 @@ def pytest_fixture_setup(
 
 
 def _on_loop(item: pytest.Item, function: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    owner = getattr(function, "__self__", None)
+    if owner is not None and isinstance(request.instance, type(owner)):
+        # A fixture in a class belongs to the object that the test belongs to, each of which has one of its own.
+        function = function.__func__.__get__(request.instance)
+
     def setup(**arguments: Any) -> Any:
         if inspect.iscoroutinefunction(function):
             return _run(item, lambda: function(**arguments))

@@ -122,6 +122,32 @@ def test_each_test_has_its_own_loop(run) -> None:
     result.assert_outcomes(passed=2)
 
 
+def test_fixtures_in_classes_are_of_the_test(run) -> None:
+    """What an async fixture of a class leaves in ``self``, its test finds there, and no other test does."""
+    result = run("""
+        import pytest
+
+        class Base:
+            @pytest.fixture
+            async def opened(self):
+                assert not vars(self)
+                self.open = True
+                yield
+                assert self.open
+
+        class TestClass(Base):
+            async def test_first(self, opened):
+                assert self.open
+
+            async def test_second(self, opened):
+                assert self.open
+
+            async def test_without(self):
+                assert not vars(self)
+        """)
+    result.assert_outcomes(passed=3)
+
+
 def test_async_fixtures_serve_plain_tests(run) -> None:
     """A plain test may use async fixtures; parametrised fixtures work as well."""
     result = run("""

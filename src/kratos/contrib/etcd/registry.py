@@ -17,6 +17,7 @@ from kratos.errors import NotFound
 from kratos.registry.base import Instance
 from kratos.registry.patience import Patience
 from kratos.registry.record import Neighbours, encode
+from kratos.registry.segment import segment
 from kratos.registry.supervised import SupervisedRegistry
 from kratos.transport.tls import TLS
 from kratos.wire.etcd.etcdserverpb.rpc_kratos import KVClient, LeaseClient
@@ -39,6 +40,7 @@ logger = logging.getLogger("kratos.registry")
 
 _RETRY_SECONDS: Final = 1.0
 _RENEW_SECONDS: Final = 5.0
+_SLASH: Final = re.compile("/")
 """The longest time between two signs of life: it is as long until we learn that etcd has forgotten us."""
 
 _Put: TypeAlias = Oneof[Literal["request_put"], PutRequest]
@@ -134,7 +136,7 @@ class EtcdRegistry(SupervisedRegistry):
         return f"{self._namespace}/{name}/".encode()
 
     def _key(self, instance: Instance) -> bytes:
-        return self._below(instance.name) + _segment(instance.id).encode()
+        return self._below(instance.name) + segment(instance.id, _SLASH).encode()
 
     async def _keep(self, record: PutRequest) -> None:
         """Keeps a record for as long as that is possible.
@@ -187,8 +189,3 @@ class EtcdRegistry(SupervisedRegistry):
         with suppress(NotFound):  # it has ended by itself
             await LeaseClient(self._etcd).lease_revoke(LeaseRevokeRequest(ID=lease))
         self._leases.get(key, []).remove(lease)
-
-
-def _segment(id: str) -> str:
-    """Returns an id as one segment of a key, different for each; most are what they are."""
-    return re.sub("%(?=2F|25)", "%25", id).replace("/", "%2F")
