@@ -102,6 +102,9 @@ class NativeEngine:
             front = self._native.NativeGrpcFront(
                 target(address),
                 [(each.operation.name, each.operation.server_streams) for each in endpoints],
+                # One thread feeds more than one interpreter can take; of two, each wakes the other up (measured: 75 us
+                # of CPU a call with all middleware, instead of 87).
+                io_threads=1,
                 call_details=True,
                 delay_stream_headers=True,
                 metrics=True,
