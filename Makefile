@@ -102,7 +102,7 @@ surface: $(DEVELOP) ## Write down the public surface; review the diff
 	$(PY) tests/arch/surface.py
 
 golden: $(DEVELOP) ## Write the golden files of the generator anew; review the diff
-	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden
+	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden tests/tools/caching
 
 bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.md: ROUNDS=3 SECONDS=3
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use

@@ -184,8 +184,8 @@ async def test_memcached_comes_back() -> None:
         users = Users(Cache(MemcachedStore(server.address), timeout=5, pause=0.05))
         await users.user(1)
         await asyncio.to_thread(server.kill)
-        for id in range(1, 20):
-            assert await users.user(id) == User(id, f"u{id}")
+        for each in range(1, 20):
+            assert await users.user(each) == User(each, f"u{each}")
         await asyncio.to_thread(server.start)
         asked = -1
         while len(users.source.asked) != asked:

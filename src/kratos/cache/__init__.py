@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from kratos.cache.keys import part
     from kratos.cache.layer import Cache
     from kratos.cache.memory import MemoryStore
-    from kratos.cache.methods import Cached, cached, invalidates
+    from kratos.cache.methods import Cached, cacheable, cached, invalidates
     from kratos.cache.options import Options, Paging
     from kratos.cache.twolevel import TwoLevelStore
     from kratos.cache.values import Values, partial
 
 __all__ = [
     "Cache", "CacheError", "Cached", "Encoder", "JsonEncoder", "MemoryStore", "Options", "Paging", "ProtoEncoder",
-    "RawEncoder", "Store", "TwoLevelStore", "Values", "cached", "invalidates", "part", "partial",
+    "RawEncoder", "Store", "TwoLevelStore", "Values", "cacheable", "cached", "invalidates", "part", "partial",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -38,6 +38,7 @@ __getattr__ = lazy(
         "Store": "base",
         "TwoLevelStore": "twolevel",
         "Values": "values",
+        "cacheable": "methods",
         "cached": "methods",
         "invalidates": "methods",
         "part": "keys",

@@ -13,11 +13,14 @@ from kratos.cache.options import Options, Paging, Settings
 from kratos.cache.plan import Plan
 from kratos.cache.values import Values
 
-__all__ = ["Cached", "CachedMethod", "Function", "Layer", "Method", "Writer", "cached", "function", "invalidates"]
+__all__ = [
+    "Cached", "CachedMethod", "Function", "Layer", "Method", "Writer", "cacheable", "cached", "function", "invalidates",
+]  # fmt: skip
 
 S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Layer(Protocol):
@@ -189,6 +192,36 @@ def cached(
         return CachedMethod(plan, attribute)
 
     return make
+
+
+def cacheable(
+    key: str | Callable[..., str] | None = None,
+    /,
+    *,
+    ignore: tuple[str, ...] = (),
+    paging: Paging | None = None,
+    **settings: Unpack[Settings],
+) -> Callable[[F], F]:
+    """Marks an async method of a Protocol: ``kratos cache`` writes the class that caches what it returns.
+
+    The method stays what it is; a mistake is told when the module is imported.
+
+    Args:
+        key: As ``cached`` has it.
+        ignore: As ``cached`` has it.
+        paging: As ``cached`` has it.
+        settings: As ``cached`` has them.
+
+    Raises:
+        TypeError: It cannot be cached: the message says why, and what to do.
+        ValueError: An option is out of range, or the key is not what it can be.
+    """
+
+    def mark(method: F) -> F:
+        Plan(method, key, method=True, ignore=ignore, paging=paging, settings=settings)
+        return method
+
+    return mark
 
 
 def function(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, Required, TypedDict
+from typing import Any, Final, Literal, Required, TypedDict, TypeVar, cast
 
 from kratos.cache.base import NOTHING, Encoder
 
@@ -25,11 +25,15 @@ class Paging:
     size: str = "ps"
     first: int = 1
 
-    def page(self, whole: Any, number: int, size: int) -> Any:
-        """Returns a page of the whole; the one behind the last is empty."""
+    def page(self, whole: L, number: int, size: int) -> L:
+        """Returns a page of the whole; the one behind the last is empty, and there is none of nothing."""
+        if whole is None:
+            return whole
         start = max(0, number - self.first) * size
-        return whole[start : start + max(0, size)]
+        return cast("L", cast("Sequence[Any]", whole)[start : start + max(0, size)])
 
+
+L = TypeVar("L")
 
 _CHOICES: Final = {
     "on_batch_error": ("break", "continue"),

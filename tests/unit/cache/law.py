@@ -115,10 +115,8 @@ async def broken(caches: Sequence[Cache], steps: Sequence[Step], *, beat: float 
             await asyncio.sleep(beat * step.pause)
         if step.what == "leave":
             tasks[-1].cancel()
-    await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        assert ended is None or isinstance(ended, asyncio.CancelledError), ended
     for cache in caches:
         await cache.aclose()
     return found

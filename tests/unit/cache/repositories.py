@@ -43,7 +43,7 @@ class Source:
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return {id: self.users[id] for id in ids if id in self.users}
+        return {each: self.users[each] for each in ids if each in self.users}
 
 
 class Users:

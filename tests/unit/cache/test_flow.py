@@ -153,7 +153,7 @@ async def test_s11_one_load_for_all(rig: Rig, callers: int) -> None:
 async def test_s12_a_full_queue_drops_and_counts() -> None:
     rig = Rig(store := FarStore(), waiting=1)
     store.turns = 3
-    found = await asyncio.gather(*(rig.users.user(id) for id in (1, 2, 3)))
+    found = await asyncio.gather(*(rig.users.user(each) for each in (1, 2, 3)))
     assert [user.id for user in found if user] == [1, 2, 3]
     await rig.settled()
     assert rig.counts['backfill_dropped_total{name="Users.user"}'] == 2
@@ -253,7 +253,7 @@ async def test_m7_m8_batches(mode: Any) -> None:
         for _ in range(20 if 5 in ids else 0):
             await asyncio.sleep(0)
         ended.extend(ids)
-        return {id: id for id in ids}
+        return {each: each for each in ids}
 
     with pytest.raises(NotFound) as caught:
         await values([1, 2, 3, 4, 5, 6])
@@ -264,7 +264,7 @@ async def test_m7_m8_batches(mode: Any) -> None:
         await asyncio.sleep(0)
     assert ended == good
     begun.clear()
-    assert await values(good) == {id: id for id in good}
+    assert await values(good) == {each: each for each in good}
     assert begun == []
 
 
@@ -280,9 +280,9 @@ async def test_batches_have_a_limit() -> None:
         highest = max(highest, now)
         await asyncio.sleep(0)
         now -= 1
-        return {id: id for id in ids if id != 7}
+        return {each: each for each in ids if each != 7}
 
-    assert await values(range(1, 8)) == {id: id for id in range(1, 7)}  # type: ignore[arg-type]
+    assert await values(range(1, 8)) == {each: each for each in range(1, 7)}  # type: ignore[arg-type]
     assert highest == 2
 
 
@@ -305,7 +305,7 @@ async def test_m10_a_zero_stays_a_zero(rig: Rig) -> None:
 
     @cache.cached("n:{ids}", ttl=60, null_ttl=5)
     async def values(ids: list[int]) -> dict[int, int]:
-        return {id: 0 for id in ids if id != 2}
+        return {each: 0 for each in ids if each != 2}
 
     assert await values([1, 2]) == {1: 0}
     await rig.settled()
@@ -450,8 +450,8 @@ async def test_time_to_live_is_shorter_at_random() -> None:
     put = store.put
     store.put = lambda fills: lives.extend(fill.ttl for fill in fills) or put(fills)  # type: ignore[method-assign,func-returns-value]
     users = Users(Cache(store))
-    for id in range(1, 60):
-        await users.user(id)
+    for each in range(1, 60):
+        await users.user(each)
     await users.user(1000)
     assert len(set(lives[:-1])) > 30
     assert 54 <= min(lives[:-1]) < max(lives[:-1]) <= 60

@@ -23,8 +23,8 @@ async def test_a_store_that_hangs_costs_its_timeout_once() -> None:
         assert not first.done()
         await clock.advance(0.2)
         assert await first == User(1, "u1")
-        for id in range(2, 50):
-            assert await users.user(id) == User(id, f"u{id}")
+        for each in range(2, 50):
+            assert await users.user(each) == User(each, f"u{each}")
         assert store.calls == ["get"]
 
 
@@ -34,7 +34,7 @@ async def test_it_is_asked_again_by_one() -> None:
     with FakeClock() as clock:
         await users.user(1)
         await clock.advance(1.1)
-        await asyncio.gather(*(users.user(id) for id in range(2, 20)))
+        await asyncio.gather(*(users.user(each) for each in range(2, 20)))
         assert store.calls == ["get", "get"]
         store.down = None
         await clock.advance(1.1)
@@ -115,7 +115,7 @@ async def test_too_many_invalidations_are_refused() -> None:
 
     @cache.cached("{ids}", ttl=60)
     async def values(ids: list[int]) -> dict[int, int]:
-        return {id: id for id in ids}
+        return {each: each for each in ids}
 
     store.down = OSError("gone")
     await values.invalidate([*range(10_000)])
