@@ -1,4 +1,4 @@
-"""``kratos cache``: what it writes is the same each time, is checked by others, runs, and explains what it cannot do."""
+"""``kratos cache``: what it writes is always the same, is checked by others, and runs; mistakes have a place."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_check_writes_nothing(users: Path, kratos: Kratos) -> None:
 
 
 def test_what_is_not_ours_stays(users: Path, kratos: Kratos) -> None:
-    other = users.parent / "users_cache.py.golden"
+    other = users.parent / "users_cache.py"
     other.write_text("mine = True\n")
     done = kratos("cache", "users.py")
     assert (done.code, other.read_text()) == (1, "mine = True\n")
@@ -163,56 +163,53 @@ SIZE = "ps"
 class Base: ...
 """
 
+# $ is a class with one mark, & one without, | a new line in it.
 WRONG = {
-    "no Protocol": ("class A:\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...", 6, "and is no Protocol"),
+    "no Protocol": ("class A:|@cacheable(ttl=1)|async def a(self) -> int: ...", 6, "and is no Protocol"),
     "another base": (
-        "class A(Base, Protocol):\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...", 6, "inherits from Base",
+        "class A(Base, Protocol):|@cacheable(ttl=1)|async def a(self) -> int: ...", 6, "inherits from Base",
     ),
-    "an attribute": ("class A(Protocol):\n    x: int\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...", 7, "more"),
-    "no ttl": ("class A(Protocol):\n    @cacheable()\n    async def a(self) -> int: ...", 7, "a: ttl is missing"),
-    "not async": ("class A(Protocol):\n    @cacheable(ttl=1)\n    def a(self) -> int: ...", 8, "no `async def`"),
-    "no type": ("class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self): ...", 8, "does not say what it returns"),
-    "no self": ("class A(Protocol):\n    @cacheable(ttl=1)\n    async def a() -> int: ...", 8, "takes no self"),
-    "stars": ("class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self, *x: int) -> int: ...", 8, "takes *args"),
+    "an attribute": ("&x: int|@cacheable(ttl=1)|async def a(self) -> int: ...", 7, "more"),
+    "no ttl": ("&@cacheable()|async def a(self) -> int: ...", 7, "a: ttl is missing"),
+    "not async": ("$def a(self) -> int: ...", 8, "no `async def`"),
+    "no type": ("$async def a(self): ...", 8, "does not say what it returns"),
+    "no self": ("$async def a() -> int: ...", 8, "takes no self"),
+    "stars": ("$async def a(self, *x: int) -> int: ...", 8, "takes *args"),
     "a decorator": (
-        "class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...\n    @property\n    def p(self) -> int: ...",
+        "$async def a(self) -> int: ...|@property|def p(self) -> int: ...",
         9, "@property, which cannot be passed on",
     ),
     "a key of nothing": (
-        'class A(Protocol):\n    @cacheable("k:{y}", ttl=1)\n    async def a(self, x: int) -> int: ...', 7, "has {y}",
+        '&@cacheable("k:{y}", ttl=1)|async def a(self, x: int) -> int: ...', 7, "has {y}",
     ),
     "a parameter too few": (
-        'class A(Protocol):\n    @cacheable("k", ttl=1)\n    async def a(self, x: int) -> int: ...', 7, 'ignore=("x",)',
+        '&@cacheable("k", ttl=1)|async def a(self, x: int) -> int: ...', 7, 'ignore=("x",)',
     ),
     "a key that is none": (
-        'class A(Protocol):\n    @cacheable("k:{x", ttl=1)\n    async def a(self, x: int) -> int: ...', 7, "cannot be read",
+        '&@cacheable("k:{x", ttl=1)|async def a(self, x: int) -> int: ...', 7, "cannot be read",
     ),
     "paging from elsewhere": (
-        "class A(Protocol):\n    @cacheable(ttl=1, paging=PAGES)\n    async def a(self, pn: int, ps: int) -> list[int]: ...",
+        "&@cacheable(ttl=1, paging=PAGES)|async def a(self, pn: int, ps: int) -> list[int]: ...",
         7, "written out here",
     ),
     "a size from elsewhere": (
-        "class A(Protocol):\n    @cacheable(ttl=1, paging=Paging(size=SIZE))\n"
-        "    async def a(self, pn: int, ps: int) -> list[int]: ...",
+        "&@cacheable(ttl=1, paging=Paging(size=SIZE))|async def a(self, pn: int, ps: int) -> list[int]: ...",
         7, "size is to be written out here, not SIZE",
     ),
     "no such target": (
-        'class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...\n    @invalidates("b")\n'
-        "    async def w(self) -> None: ...",
+        '$async def a(self) -> int: ...|@invalidates("b")|async def w(self) -> None: ...',
         9, "no cacheable method 'b'",
     ),
     "an open parameter": (
-        'class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self, x: int) -> int: ...\n    @invalidates("a")\n'
-        "    async def w(self, y: int) -> None: ...",
+        '$async def a(self, x: int) -> int: ...|@invalidates("a")|async def w(self, y: int) -> None: ...',
         9, 'what is \'x\' of a? Say x="..." with a parameter of w',
     ),
     "a parameter of nobody": (
-        'class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...\n    @invalidates("a", z="y")\n'
-        "    async def w(self, y: int) -> None: ...",
+        '$async def a(self) -> int: ...|@invalidates("a", z="y")|async def w(self, y: int) -> None: ...',
         9, "a has no parameter 'z'",
     ),
     "two of a name": (
-        "class A(Protocol):\n    @cacheable(ttl=1)\n    async def a(self) -> int: ...\n    async def a(self) -> int: ...",
+        "$async def a(self) -> int: ...|async def a(self) -> int: ...",
         6, "two methods of one name",
     ),
 }  # fmt: skip
@@ -222,7 +219,11 @@ WRONG = {
 def test_mistakes_have_a_place(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kratos: Kratos) -> None:
     code, line, said = WRONG[case]
     monkeypatch.chdir(tmp_path)
-    Path("a.py").write_text(HEAD + code + "\n")
+    Path("a.py").write_text(
+        HEAD
+        + code.replace("$", "&@cacheable(ttl=1)|").replace("&", "class A(Protocol):|").replace("|", "\n    ")
+        + "\n"
+    )
     done = kratos("cache", "a.py")
     assert done.code == 1
     assert f"a.py:{line}: " in done.err
