@@ -30,14 +30,15 @@ HOUSE = (
     "version", "lazy", "cookies", "masking", "errors", "metadata", "live", "operation", "call", "handler", "service",
     "wire.google", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base", "codec.messages", "codec.yaml",
     "codec.multipart",
-    "registry.base", "registry.supervisor", "cache.base", "cache.layer", "cache.memory", "config.base", "config.file",
+    "registry.base", "registry.supervisor", "cache.base", "cache.layer", "cache.memory", "config.base",
+    "config.file",
     "log.fields", "openapi.document", "selector.base", "selector.p2c", "resilience.base", "resilience.sre", "app",
     "middleware.recovery", "middleware.tracing", "middleware.retry", "transport.client", "transport.dispatch",
     "transport.resolve", "transport.channel", "transport.target", "transport.deadline", "transport.pipe",
     "transport.listen", "transport.http.server", "transport.http.edge", "transport.grpc.server",
     "transport.grpc.channel", "admin.server", "workers", "testing.clock", "testing.plugin", "contrib.etcd",
-    "contrib.consul", "contrib.memcached", "contrib.otel", "contrib.protovalidate", "contrib.sentry", "contrib.structlog",
-    "tools.cli.main", "tools.codegen.plugin",
+    "contrib.consul", "contrib.memcached", "contrib.otel", "contrib.protovalidate", "contrib.sentry",
+    "contrib.structlog", "tools.cli.main", "tools.codegen.plugin",
     "tools.lint.rules", "tools.scaffold.render", "tools.reload.watch", "tools.failure",
 )  # fmt: skip
 

@@ -38,7 +38,13 @@ class Cached(Generic[P, R]):
     """
 
     def __init__(self, plan: Plan, call: Callable[P, Awaitable[R]], layer: Layer) -> None:
-        plan.settle()
+        try:
+            plan.settle()
+        except NameError as unknown:
+            raise TypeError(
+                f"{plan.where}: the type {unknown.name} is not known to its module: import it at the top, outside of "
+                "`if TYPE_CHECKING`, for values are kept by it"
+            ) from None
         self.plan = plan
         self._call = call
         self._values = layer.values(plan.kind, plan.options)

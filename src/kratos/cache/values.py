@@ -186,17 +186,17 @@ class Values(Generic[V]):
         shared = self._shared
         if shared.local is not None:
             return [shared.local.peek(key) for key in keys]
-        with shared.span("get", self.options.name) as note:
-            try:
+        try:
+            with shared.span("get", self.options.name) as note:
                 found = await shared.guard.get(keys, renew=renew)
-            except CacheError:
-                self._error("get")
-                if self.options.on_cache_error == "raise":
-                    raise
-                return [Found(None, NO_TICKET)] * len(keys)
-            note("cache.keys", len(keys))
-            note("cache.hits", sum(each.entry is not None for each in found))
-            return found
+                note("cache.keys", len(keys))
+                note("cache.hits", sum(each.entry is not None for each in found))
+                return found
+        except CacheError:
+            self._error("get")
+            if self.options.on_cache_error == "raise":
+                raise
+            return [Found(None, NO_TICKET)] * len(keys)
 
     def _sorted(
         self, keys: Sequence[str], found: Sequence[Found]
