@@ -33,7 +33,7 @@ ROUNDS := 3
 SECONDS := 3
 FIGURES := build/bench
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware dispatch codec binding generate cache,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures clean
 

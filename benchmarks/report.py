@@ -23,7 +23,7 @@ __all__ = ["Refusal", "filled", "found", "main"]
 
 SCRIPTS = (
     "unary", "everything", "order", "streams", "events", "memory", "client", "middleware", "dispatch", "codec",
-    "binding", "generate",
+    "binding", "generate", "cache",
 )  # fmt: skip
 """Whose figures a document may have, in the order they are drawn."""
 START = re.compile(r"<!-- figures: *(.*?) *-->")

@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
     ("page", "count"),
     [
         ("admin.md", 2),
+        ("cache.md", 2),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
@@ -30,4 +31,4 @@ def test_blocks_run(page: str, count: int) -> None:
     assert len(blocks) == count
     names = {"__name__": "page"}
     for block in blocks:
-        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own text
+        exec(compile(block, page, "exec", dont_inherit=True), names)  # noqa: S102 - our own text
