@@ -14,6 +14,7 @@ from kratos.tools.failure import Failure
 __all__ = ["Cacheable", "Function", "Method", "Module", "Problems", "Repository", "Stale", "read", "several"]
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+"""A function, async or not."""
 
 _SEVERAL: Final = frozenset(
     {"list", "tuple", "set", "frozenset", "Sequence", "Iterable", "Collection", "Set", "List", "Tuple"}
