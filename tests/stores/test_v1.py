@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import uuid
 from dataclasses import dataclass
@@ -145,3 +146,27 @@ async def test_what_v1_does_not_take(v1: KratosV1Store, entry: Entry, said: str)
     with pytest.raises(ValueError, match=said):
         await v1.fill([Fill("k", entry, 60, None)])
     await v1.aclose()
+
+
+@pytest.mark.parametrize("single_flight", [True, False])
+async def test_in_one_process_nothing_old_is_kept(v1: KratosV1Store, single_flight: bool) -> None:
+    """Without marks too, whoever is loading while a key is invalidated here keeps nothing."""
+    cache = Cache(v1, prefix=f"{uuid.uuid4()}_", timeout=60)
+    gate = asyncio.Event()
+    rows = [1]
+
+    @cache.cached(ttl=60, backfill="sync", single_flight=single_flight)
+    async def value(number: int) -> int:
+        row = rows[-1]
+        await gate.wait()
+        return row
+
+    slow = asyncio.create_task(value(1))
+    while not cache._shared.flights._tasks:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
+    rows.append(2)
+    await value.invalidate(1)
+    gate.set()
+    assert [await slow, await value(1)] == [1, 2]
+    await cache.aclose()

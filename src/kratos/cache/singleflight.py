@@ -119,6 +119,7 @@ class Flights(Generic[V]):
 
     def __init__(self) -> None:
         self._slots: dict[str, _Slot[V]] = {}
+        self._alone: set[Flight[V]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._number = 0
 
@@ -173,7 +174,9 @@ class Flights(Generic[V]):
             kept: Whether it goes on when nobody waits.
         """
         flight: Flight[V] = Flight(tickets, kept=kept)
-        if not alone:
+        if alone:
+            self._alone.add(flight)
+        else:
             for key in tickets:
                 self._slots.setdefault(key, _Slot()).flight = flight
         task = asyncio.create_task(_fly(flight, fly))
@@ -182,6 +185,7 @@ class Flights(Generic[V]):
 
         def landed(_: object) -> None:  # told of every end, also of one before the first step
             self._tasks.discard(task)
+            self._alone.discard(flight)
             flight.fail(asyncio.CancelledError())
             self._land(flight)
 
@@ -192,7 +196,7 @@ class Flights(Generic[V]):
         """Has nobody join what is under way for these keys, nor keep what it brings."""
         for key in keys:
             slot = self._slots.get(key)
-            for flight in () if slot is None else (slot.flight, slot.last):
+            for flight in (*self._alone, *(() if slot is None else (slot.flight, slot.last))):
                 if flight is not None:
                     flight.detached.add(key)
 

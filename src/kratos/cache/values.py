@@ -337,7 +337,7 @@ class Values(Generic[V]):
     def _is_null(self, value: Any) -> bool:
         if self.options.null_value is NOTHING:
             return False
-        return bool((self.options.is_null or self.options.null_value.__eq__)(value) is True)
+        return bool(value == self.options.null_value if self.options.is_null is None else self.options.is_null(value))
 
     def _open(self, entry: Entry) -> Any:
         """Returns the value of an entry: one of the caller's own, unless nobody can change it."""
