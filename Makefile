@@ -35,7 +35,7 @@ FIGURES := build/bench
 # All that is logged while `make test` runs; each line of it has to parse.
 JOURNAL := build/journal
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate cache,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures plots clean
 
@@ -107,7 +107,7 @@ surface: $(DEVELOP) ## Write down the public surface; review the diff
 	$(PY) tests/arch/surface.py
 
 golden: $(DEVELOP) ## Write the golden files of the generator anew; review the diff
-	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden
+	KRATOS_GOLDEN=write $(PYTEST) -q tests/golden tests/tools/caching
 
 bench: $(PEERS) ## Run the benchmarks, half an hour, and write docs/performance.md: ROUNDS=3 SECONDS=3
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use

@@ -21,7 +21,7 @@ BEFORE_INSTALLATION = ("failure", "codegen.buf", "codegen.protos")
 VENDORS = (
     "protobuf", "google", "grpc", "pygrpc_native", "uvicorn", "httptools", "uvloop", "websockets", "h11", "aiohttp",
     "yaml", "opentelemetry", "prometheus_client", "protovalidate", "msgpack", "multipart", "structlog",
-    "sentry_sdk",
+    "sentry_sdk", "redis",
     "click", "jinja2", "watchfiles", "pytest",
 )  # fmt: skip
 
@@ -30,15 +30,15 @@ HOUSE = (
     "version", "lazy", "cookies", "masking", "errors", "metadata", "live", "operation", "call", "handler", "service",
     "wire.google", "wire.etcd.rpc", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base",
     "codec.messages", "codec.yaml", "codec.multipart",
-    "registry.base", "registry.supervisor", "cache.base", "cache.memory", "config.base", "config.file",
+    "registry.base", "registry.supervisor", "cache.base", "cache.layer", "cache.memory", "config.base",
+    "config.file",
     "log.fields", "openapi.document", "selector.base", "selector.p2c", "resilience.base", "resilience.sre", "app",
     "middleware.recovery", "middleware.tracing", "middleware.retry", "transport.client", "transport.dispatch",
     "transport.resolve", "transport.channel", "transport.target", "transport.deadline", "transport.pipe",
     "transport.listen", "transport.http.server", "transport.http.edge", "transport.grpc.server",
     "transport.grpc.channel", "admin.server", "workers", "testing.clock", "testing.plugin", "contrib.etcd",
-    "contrib.consul", "contrib.otel", "contrib.protovalidate", "contrib.sentry", "contrib.structlog",
-    "contrib.zookeeper",
-    "tools.cli.main", "tools.codegen.plugin",
+    "contrib.consul", "contrib.memcached", "contrib.otel", "contrib.protovalidate", "contrib.sentry",
+    "contrib.structlog", "contrib.zookeeper", "tools.cli.main", "tools.codegen.plugin",
     "tools.lint.rules", "tools.scaffold.render", "tools.reload.watch", "tools.failure",
 )  # fmt: skip
 
@@ -87,6 +87,8 @@ VIOLATIONS = [
     ("middleware.retry", "protovalidate", "protovalidate stays in its driver"),
     ("contrib.protovalidate", "protovalidate", None),
     ("contrib.protovalidate", "msgpack", "MessagePack stays in its drivers"),
+    ("contrib.memcached", "redis", "redis-py stays in its driver"),
+    ("cache.layer", "kratos.registry.base", "The house stands on its floors"),
     ("contrib.sentry", "structlog", "structlog stays in its driver"),
     ("contrib.structlog", "sentry_sdk", "Sentry stays in its driver"),
     ("contrib.etcd", "kazoo", "kazoo stays in its driver"),

@@ -16,6 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("admin.md", 2),
         ("etcd.md", 2),
         ("balancing.md", 3),
+        ("cache.md", 2),
         ("grpc.md", 5),
         ("http-beside.md", 3),
         ("http-replies.md", 1),
@@ -35,4 +36,4 @@ def test_blocks_run(page: str, count: int) -> None:
     assert len(blocks) == count
     names = {"__name__": "page"}
     for block in blocks:
-        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own text
+        exec(compile(block, page, "exec", dont_inherit=True), names)  # noqa: S102 - our own text

@@ -11,6 +11,7 @@ LIBRARIES = {
     "fluentd": "msgpack",
     "msgpack": "msgpack",
     "protovalidate": "protovalidate",
+    "redis": "redis",
     "sentry": "sentry_sdk",
     "structlog": "structlog",
 }

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from kratos.lazy import lazy
 
 if TYPE_CHECKING:
+    from kratos.middleware.tracing.caches import CacheSpans
     from kratos.middleware.tracing.calls import Tracers, tracing
 
-__all__ = ["Tracers", "tracing"]
+__all__ = ["CacheSpans", "Tracers", "tracing"]
 
-__getattr__ = lazy(__name__, {"Tracers": "calls", "tracing": "calls"})
+__getattr__ = lazy(__name__, {"CacheSpans": "caches", "Tracers": "calls", "tracing": "calls"})

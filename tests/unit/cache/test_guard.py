@@ -1,0 +1,146 @@
+"""A store that fails: it costs little, is asked again, and nothing it says is believed before it knows what it must."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from unit.cache.counting import counted
+from unit.cache.repositories import User, Users
+from unit.cache.stores import FarStore
+
+from kratos.cache import Cache, CacheError, MemoryStore, TwoLevelStore
+from kratos.metrics import PrometheusMeter
+from kratos.testing import FakeClock
+
+
+async def test_a_store_that_hangs_costs_its_timeout_once() -> None:
+    users = Users(Cache(store := FarStore(), timeout=0.5, pause=1))
+    store.hangs = True
+    with FakeClock() as clock:
+        first = asyncio.create_task(users.user(1))
+        await clock.advance(0.4)
+        assert not first.done()
+        await clock.advance(0.2)
+        assert await first == User(1, "u1")
+        for each in range(2, 50):
+            assert await users.user(each) == User(each, f"u{each}")
+        assert store.calls == ["get"]
+
+
+async def test_it_is_asked_again_by_one() -> None:
+    users = Users(Cache(store := FarStore(), pause=1))
+    store.down = OSError("gone")
+    with FakeClock() as clock:
+        await users.user(1)
+        await clock.advance(1.1)
+        await asyncio.gather(*(users.user(each) for each in range(2, 20)))
+        assert store.calls == ["get", "get"]
+        store.down = None
+        await clock.advance(1.1)
+        await users.user(1)
+        await clock.settle()
+        await users.user(1)
+        assert store.calls == ["get"] * 3 + ["fill", "get"]
+
+
+async def test_one_wrong_key_says_nothing_of_the_store() -> None:
+    users = Users(Cache(store := FarStore()))
+    store.down = ValueError("this key is too long")
+    await users.user(1)
+    store.down = None
+    await users.user(2)
+    assert store.calls[:2] == ["get", "get"]
+
+
+@pytest.mark.parametrize("near", [False, True])
+async def test_what_it_has_not_heard_of_is_told_first(near: bool) -> None:
+    """A write while the store is gone: what it still has is not believed when it is back."""
+    store = FarStore()
+    cache = Cache(TwoLevelStore(MemoryStore(), store) if near else store, pause=1)
+    users = Users(cache)
+    with FakeClock() as clock:
+        await users.user(1)
+        await clock.settle()
+        store.down = OSError("gone")
+        await users.save(User(1, "new"))
+        assert await users.user(1) == User(1, "new")
+        assert len(store.inner) == 1  # the old one
+        store.down = None
+        store.calls.clear()
+        assert await users.user(1) == User(1, "new")
+        await clock.advance(1.1)
+        assert await users.user(1) == User(1, "new")
+        assert store.calls[0] == "invalidate"
+        await cache.aclose()
+
+
+async def test_it_is_told_without_being_asked() -> None:
+    """For the sake of other processes."""
+    meter = PrometheusMeter()
+    cache = Cache(store := FarStore(), pause=1)
+    cache.measure(meter)
+    users = Users(cache)
+    with FakeClock() as clock:
+        await users.user(1)
+        await clock.settle()
+        store.down = OSError("gone")
+        await users.user.invalidate(1)
+        assert counted(meter)['errors_total{name="Users.user",what="invalidate"}'] == 1
+        await clock.advance(1.1)
+        store.down = None
+        await clock.advance(1.1)
+        assert len(store.inner) == 0
+        await cache.aclose()
+
+
+async def test_an_invalidation_that_was_left_is_delivered() -> None:
+    cache = Cache(store := FarStore(turns=5), pause=1)
+    users = Users(cache)
+    with FakeClock() as clock:
+        await users.user(1)
+        await clock.settle()
+        call = asyncio.create_task(users.user.invalidate(1))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        users.source.users[1] = User(1, "new")
+        assert await users.user(1) == User(1, "new")
+        await cache.aclose()
+        assert store.closed == 1
+
+
+async def test_too_many_invalidations_are_refused() -> None:
+    cache = Cache(store := FarStore(), pause=1000)
+
+    @cache.cached("{ids}", ttl=60)
+    async def values(ids: list[int]) -> dict[int, int]:
+        return {each: each for each in ids}
+
+    store.down = OSError("gone")
+    await values.invalidate([*range(10_000)])
+    with pytest.raises(CacheError):
+        await values.invalidate([10_001])
+    await cache.aclose()
+
+
+async def test_a_fill_that_fails_is_counted() -> None:
+    meter = PrometheusMeter()
+    cache = Cache(store := FarStore())
+    cache.measure(meter)
+    users = Users(cache)
+    users.source.gate.clear()
+    call = asyncio.create_task(users.user(1))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    store.down = OSError("gone")
+    users.source.gate.set()
+    assert await call == User(1, "u1")
+    await cache.aclose()
+    assert counted(meter)['errors_total{name="Users.user",what="fill"}'] == 1
+
+
+@pytest.mark.parametrize("name", ["timeout", "pause", "hold", "flush"])
+def test_times_are_times(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}=0: give seconds above 0"):
+        Cache(MemoryStore(), **{name: 0})  # type: ignore[arg-type]
