@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "call": ("call", "Call an operation of a running service."),
     "generate": ("generate", "Generate Python from the project's protos."),
     "proto": ("proto", "Draft protos and the code that implements them."),
-    "lint": ("lint", "Find what is unwise in the project's protos."),
+    "lint": ("lint", "Find what is unwise in protos, code and configuration."),
     "routes": ("routes", "Show what the project's app serves, and its limits."),
     "config": ("config", "Show how the project's app is configured."),
     "doctor": ("doctor", "Say what is wrong with the installation and the project."),
