@@ -14,7 +14,7 @@ from kratos.tools.lint.python.module import Module
 from kratos.tools.stubs.outline import Packages
 from kratos.tools.stubs.text import decoded
 
-__all__ = ["RULES", "Code", "read"]
+__all__ = ["RULES", "Code", "own_files", "read"]
 
 SYNTAX: Final = Rule(
     "KRY200",
@@ -58,7 +58,7 @@ def read(project: Project, excluded: Callable[[str], bool]) -> Code:
     code = Code()
     packages = Packages.of(project)
     source = packages.root.relative_to(project.root).as_posix()
-    for path in _files(project, excluded):
+    for path in own_files(project, excluded):
         try:
             text, _ = decoded((project.root / path).read_bytes())
             code.texts[path] = text
@@ -71,7 +71,8 @@ def read(project: Project, excluded: Callable[[str], bool]) -> Code:
     return code
 
 
-def _files(project: Project, excluded: Callable[[str], bool]) -> Iterator[str]:
+def own_files(project: Project, excluded: Callable[[str], bool]) -> Iterator[str]:
+    """Yields the Python files of a project, relative to it: not what is generated, installed or another project's."""
     root = str(project.root)
     for folder, folders, names in os.walk(root):
         below = os.path.relpath(folder, root).replace(os.sep, "/")
@@ -83,7 +84,7 @@ def _files(project: Project, excluded: Callable[[str], bool]) -> Iterator[str]:
             and name not in _SKIPPED
             and f"{prefix}{name}" != project.out
             and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
-            and not (prefix + name != "" and _is_project(os.path.join(folder, name)))
+            and not _is_project(os.path.join(folder, name))
         )
         for name in sorted(names):
             if name.endswith(".py") and not excluded(f"{prefix}{name}"):
