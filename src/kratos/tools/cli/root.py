@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("config", "Show how the project's app is configured."),
     "doctor": ("doctor", "Say what is wrong with the installation and the project."),
     "openapi": ("openapi", "Print the OpenAPI document of the project's app."),
+    "upgrade": ("upgrade", "Take over what has changed in the project's template."),
     "build": ("build", "Build the project's wheel, and its image."),
     "changelog": ("changelog", "Print what has changed, by the commits."),
     "completion": ("completion", "Print a script that completes commands in your shell."),
