@@ -176,18 +176,36 @@ def test_implemented(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "decorator",
+    "text",
     [
-        '@cached(key="order:{id}", ttl=6)\nasync def f(id): ...\n@cached(key="user:{id}", ttl=6)\nasync def g(id): ...',
-        '@cached(key=lambda id: f"order:{id}", ttl=60)\nasync def f(self, id, call): ...',
-        '@cached(key="order:{}", ttl=60)\nasync def f(id): ...',
+        '@cached("order:{id}", ttl=6)\nasync def f(id): ...\n@cached("user:{id}", ttl=6)\nasync def g(id): ...',
+        '@cached("order:{id}", ttl=6)\nasync def f(self, id): ...',
+        '@cached("order:{request.id}", ttl=6)\nasync def f(self, request): ...',
+        "@cached(make_key, ttl=6)\nasync def f(id): ...",
+        "@cached(ttl=6)\nasync def f(id): ...",
         "@cached(**options)\nasync def f(id): ...",
-        '@cached(key="order:{id}", ttl=60, ignore=("at",))\nasync def f(id, at): ...',
+        '@cached("order:{id}", ttl=6, ignore=("at",))\nasync def f(id, at): ...',
+        '@cached("orders:{owner}", ttl=6, paging=Paging())\nasync def f(owner, pn, ps): ...',
+        '@cached("a:{i}", ttl=1)\nasync def f(i) -> A:...\n@cached("a:{l}", ttl=6)\nasync def g(l) -> dict[I, A]: ...',
+        '@one.cached("a:{id}", ttl=6)\nasync def f(id): ...\n@two.cached("a:{x}", ttl=6)\nasync def g(x): ...',
+        '@cached("a:{id}", ttl=6)\nasync def f(id): ...\n@cached("a:{x}", ttl=6, version="2")\nasync def g(x): ...',
     ],
 )
-def test_cached(tmp_path: Path, decorator: str) -> None:
-    """Keys of their own, with all that is asked for, and an end."""
-    assert judged(tmp_path, f"from kratos.cache import cached\n{decorator}") == []
+def test_cached(tmp_path: Path, text: str) -> None:
+    """Keys of their own, or shared by one and many of the same; all that is asked for; an end."""
+    assert judged(tmp_path, f"from kratos.cache import cached\n{text}") == []
+
+
+def test_cached_for_ever(tmp_path: Path) -> None:
+    """Also where it is the cache that decorates."""
+    assert judged(tmp_path, 'cache = Cache()\n@cache.cached("a:{id}")\nasync def f(id): ...') == [(2, "KRA402")]
+
+
+def test_cached_alike(tmp_path: Path) -> None:
+    """One and many of different things do not share keys."""
+    one = '@cached("a:{id}", ttl=6)\nasync def f(id) -> A | None: ...\n'
+    many = '@cached("a:{ids}", ttl=6)\nasync def g(ids) -> dict[int, B]: ...'
+    assert judged(tmp_path, f"from kratos.cache import cached\n{one}{many}") == [(4, "KRA401")]
 
 
 def test_cached_by_others(tmp_path: Path) -> None:
@@ -219,6 +237,31 @@ def test_not_put_right(tmp_path: Path) -> None:
     project = Project(tmp_path, out="app/gen")
     assert repair(project, check(project)) == []
     assert (tmp_path / "app/main.py").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import asyncio as aio\nimport time\n", "import asyncio as aio\nimport time\n"),
+        ("from __future__ import annotations\nimport time\n",
+         "from __future__ import annotations\nimport asyncio\nimport time\n"),
+        ("import time\ndef g():\n    import asyncio\n", "import asyncio\nimport time\ndef g():\n    import asyncio\n"),
+    ],
+)  # fmt: skip
+def test_sleep_needs_asyncio(tmp_path: Path, before: str, after: str) -> None:
+    """By the name that the file has for it, else by an import at its top; one in a function is none for others."""
+    judged(tmp_path, f"{before}async def f():\n    time.sleep(1)\n")
+    project = Project(tmp_path, out="app/gen")
+    assert [each.rule for each in repair(project, check(project))] == ["KRY203"]
+    name = "aio" if "as aio" in before else "asyncio"
+    assert (tmp_path / "app/main.py").read_text() == f"{after}async def f():\n    await {name}.sleep(1)\n"
+
+
+def test_name_is_taken(tmp_path: Path) -> None:
+    """Where asyncio is something else, nothing is put right."""
+    judged(tmp_path, "import time\nasync def f(asyncio):\n    time.sleep(1)\n")
+    project = Project(tmp_path, out="app/gen")
+    assert repair(project, check(project)) == []
 
 
 def test_edits() -> None:

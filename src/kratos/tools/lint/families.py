@@ -100,7 +100,7 @@ def _checked(project: Project, settings: Settings, against: str) -> list[Finding
 
 
 def _contract(project: Project, contract: Contract, against: str) -> Iterator[Finding]:
-    found = [*find_proto(contract), *map(contract.placed, cache.find_options(contract.survey))]
+    found = list(find_proto(contract))
     yield from found
     told = {(each.path, each.line) for each in found}
     # Whoever knows better why code cannot be generated has said so.

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kratos.tools.codegen.survey import Survey
 from kratos.tools.lint.base import Finding, Rule
 from kratos.tools.lint.python.module import Function, Module
 
-__all__ = ["RULES", "find", "find_options"]
+__all__ = ["RULES", "find"]
 
 COLLISION: Final = Rule(
     "KRA401",
@@ -20,14 +19,14 @@ COLLISION: Final = Rule(
     "error",
     "Two different things are cached under the same keys.",
     "One is read where the other was written: users get each other's data.",
-    'Begin each key with what it is of: "user:{id}", "order:{id}".',
+    'Begin each key with what it is of: "user:{id}", "order:{id}". A method for one and one for many may share keys.',
 )
 EXPIRY: Final = Rule(
     "KRA402",
     "missing-expiry",
     "error",
-    "Something is cached for ever.",
-    "What changed behind the cache's back is never seen, and memory fills up.",
+    "Something is cached, and nobody says for how long.",
+    "What changed behind the cache's back would never be seen; the program does not start.",
     "Say how long with ttl; a day is better than never.",
 )
 ARGUMENT: Final = Rule(
@@ -35,24 +34,25 @@ ARGUMENT: Final = Rule(
     "key-without-argument",
     "error",
     "A key does not have all of what the function is asked for.",
-    "Two calls that differ in the rest share an entry, and the second one gets the first one's answer.",
-    "Put the argument into the key.",
+    "Two calls that differ in the rest would get each other's values; the program does not start.",
+    "Put the argument into the key, or name it in ignore.",
 )
 FIELD: Final = Rule(
     "KRA404",
     "key-field",
     "error",
-    "A key names what there is not.",
-    "The first call fails, or code cannot be generated.",
-    "Name an argument of the function, or a field of the message.",
+    "A key names what the function is not asked for.",
+    "The program does not start.",
+    "Name an argument of the function, or a field of one.",
 )
 RULES: Final = (COLLISION, EXPIRY, ARGUMENT, FIELD)
 """The rules for caches."""
 
-_OPTION: Final = "kratos.options.v1.cache"
 _HOLE = re.compile(r"\{([^{}]*)\}")
-_NAME = re.compile(r"[A-Za-z_]\w*")
-_NOT_ASKED: Final = frozenset({"self", "cls", "call"})
+_ROOT = re.compile(r"[A-Za-z_]\w*")
+_DECORATORS: Final = ("cached", "cacheable")
+_MAPS = re.compile(r"(?:\w+\.)*(?:dict|Dict|Mapping|MutableMapping)")
+_OPTIONAL = re.compile(r"\s*\|\s*None\b|\bNone\s*\|\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,59 +72,69 @@ class _Cached:
     key: str | None
 
     @property
-    def shape(self) -> str:
-        """What keys have in common that can be the same."""
-        return _HOLE.sub("{}", self.key or "")
+    def place(self) -> tuple[str, str, str]:
+        """What two functions have in common whose keys can be the same: cache, version, and all but the holes."""
+        receiver = ast.unparse(self.call.func.value) if isinstance(self.call.func, ast.Attribute) else ""
+        said = [ast.unparse(found) for name in ("attribute", "version") if (found := _keyword(self.call, name))]
+        return receiver, ":".join(said), _HOLE.sub("{}", self.key or "")
+
+    @property
+    def kind(self) -> tuple[str, bool]:
+        """What is kept, and whether the function returns many of it."""
+        returned = self.function.returns
+        match returned:
+            case ast.Subscript(value, ast.Tuple([_, each])) if _MAPS.fullmatch(ast.unparse(value)):
+                return _OPTIONAL.sub("", ast.unparse(each)), True
+            case _:
+                return _OPTIONAL.sub("", ast.unparse(returned)) if returned else "", False
+
+    def shares(self, other: _Cached) -> bool:
+        """Tells whether it is meant to share its entries with another one: they are the same things."""
+        (mine, many), (theirs, of_many) = self.kind, other.kind
+        return mine == theirs and (many != of_many or self.key == other.key)
 
 
 def find(modules: Sequence[Module]) -> Iterator[Finding]:
     """Yields what is wrong with functions that are ``@cached``."""
-    first: dict[str, _Cached] = {}
+    first: dict[tuple[str, str, str], _Cached] = {}
     for module in modules:
         for cached in () if module.is_test else _cached(module):
             yield from _judged(cached)
-            if cached.key is None or _keyword(cached.call, "namespace", "prefix", "name") is not None:
+            if cached.key is None:
                 continue
-            other = first.setdefault(cached.shape, cached)
-            if other is not cached:
-                place = f"{other.module.path}:{other.function.lineno}"
-                message = f"{cached.key!r} are the keys of {other.function.name} too ({place})"
+            other = first.setdefault(cached.place, cached)
+            if other is not cached and not cached.shares(other):
+                where = f"{other.module.path}:{other.function.lineno}"
+                message = f"{cached.key!r} are the keys of {other.function.name} too ({where})"
                 yield module.at(COLLISION, cached.call, message)
 
 
 def _cached(module: Module) -> Iterator[_Cached]:
     for function in module.functions:
         for decorator in function.decorator_list:
-            call = decorator if isinstance(decorator, ast.Call) else None
-            if call is not None and _means(module, call):
-                yield _Cached(module, function, call, _template(_keyword(call, "key")))
+            if isinstance(decorator, ast.Call) and _means(module, decorator):
+                yield _Cached(module, function, decorator, _template(decorator))
 
 
 def _means(module: Module, call: ast.Call) -> bool:
+    """Tells whether a decorator is ours: imported from kratos, or a cache's own, which has a key or a ttl."""
     origin = module.imported_origin(call.func)
-    if origin.startswith("kratos.") and origin.endswith(".cached"):
-        return True
-    return isinstance(call.func, ast.Attribute) and call.func.attr == "cached" and _keyword(call, "key") is not None
+    if origin:
+        return origin.startswith("kratos.") and origin.rpartition(".")[2] in _DECORATORS
+    ours = _template(call) is not None or _keyword(call, "ttl") is not None
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _DECORATORS and ours
 
 
-def _keyword(call: ast.Call, *names: str) -> ast.expr | None:
-    return next((each.value for each in call.keywords if each.arg in names), None)
+def _keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((each.value for each in call.keywords if each.arg == name), None)
 
 
-def _template(key: ast.expr | None) -> str | None:
-    match key:
-        case ast.Constant(value=str(text)):
+def _template(call: ast.Call) -> str | None:
+    match call.args:
+        case [ast.Constant(value=str(text))]:
             return text
-        case ast.Lambda(body=ast.JoinedStr(values)):
-            return "".join(_piece(value) for value in values)
         case _:
             return None
-
-
-def _piece(value: ast.expr) -> str:
-    if isinstance(value, ast.Constant):
-        return str(value.value)
-    return f"{{{ast.unparse(value.value)}}}" if isinstance(value, ast.FormattedValue) else "{}"
 
 
 def _judged(cached: _Cached) -> Iterator[Finding]:
@@ -136,37 +146,22 @@ def _judged(cached: _Cached) -> Iterator[Finding]:
         yield module.at(EXPIRY, call, f"{function.name} is cached for ever: it has no ttl")
     if cached.key is None:
         return
-    named = {found[0] for hole in _HOLE.findall(cached.key) if (found := _NAME.match(hole.strip()))}
+    named = {found[0] for hole in _HOLE.findall(cached.key) if (found := _ROOT.match(hole))}
     arguments = function.args
     asked = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-    if any(not hole.strip() or hole.strip().isdigit() for hole in _HOLE.findall(cached.key)):
-        return  # by position, which says less than by name
-    ignored = _keyword(call, "ignore", "ignored")
-    left = [name for name in asked if name not in named | _NOT_ASKED]
-    if left and ignored is None:
-        yield module.at(
-            ARGUMENT, call, f"the key of {function.name} has no {', '.join(left)}: such calls share an entry"
-        )
-    known = {*asked, *(each.arg for each in (arguments.vararg, arguments.kwarg) if each)}
-    if strange := sorted(named - known) if not isinstance(_keyword(call, "key"), ast.Lambda) else []:
+    asked = [name for at, name in enumerate(asked) if at or name not in ("self", "cls")]
+    ignored = _left_out(call)
+    left = [name for name in asked if name not in named | ignored]
+    if left and not starred:
+        message = f"the key of {function.name} has no {', '.join(left)}: such calls share an entry"
+        yield module.at(ARGUMENT, call, message)
+    if strange := sorted(named - {*asked}):
         yield module.at(FIELD, call, f"{function.name} has no argument {', '.join(strange)}, which its key names")
 
 
-def find_options(survey: Survey) -> Iterator[Finding]:
-    """Yields what is wrong with messages that are cached by an option."""
-    first: dict[str, str] = {}
-    for message in survey.messages.values():
-        option = message.options.get(_OPTION)
-        if option is None or not message.own:
-            continue
-        place = message.place
-        key, ttl = option.get("key", ""), option.get("ttl", "")
-        if not ttl or ttl == "0s":
-            yield EXPIRY.at(place.path, place.line, place.column, f"{message.name} is cached for ever: it has no ttl")
-        strange = [hole for hole in _HOLE.findall(key) if survey.field_at(message.name, hole.split(".")) is None]
-        if strange:
-            said = f"{message.name} has no field {', '.join(strange)}, which its key names"
-            yield FIELD.at(place.path, place.line, place.column, said)
-        other = first.setdefault(_HOLE.sub("{}", key), message.name)
-        if key and other != message.name:
-            yield COLLISION.at(place.path, place.line, place.column, f"{key!r} are the keys of {other} too")
+def _left_out(call: ast.Call) -> set[str]:
+    """Returns the arguments that are in no key: those that are ignored, and those that choose a page."""
+    paging = _keyword(call, "paging")
+    said = [each for each in (_keyword(call, "ignore"), paging) if each is not None]
+    names = {node.value for each in said for node in ast.walk(each) if isinstance(node, ast.Constant)}
+    return {name for name in names if isinstance(name, str)} | ({"pn", "ps"} if paging is not None else set())

@@ -99,16 +99,34 @@ def _asynchronous(module: Module, call: Scoped, node: ast.Call) -> tuple[Edit, .
         return ()
     func = node.func
     end = (func.end_lineno or func.lineno, func.end_col_offset or func.col_offset)
-    name = next((local for local, origin in module.origins.items() if origin == "asyncio"), "")
+    name = next(_names_of_asyncio(module.tree), "")
     edits = [Edit((func.lineno, func.col_offset), end, f"await {name or 'asyncio'}.sleep")]
     if not name:
-        if "asyncio" in module.origins:
-            return ()
         first = next((each for each in module.tree.body if _ordinary(each)), None)
-        if first is None:
+        if first is None or _taken(module.tree):
             return ()
         edits.insert(0, Edit((first.lineno, 0), (first.lineno, 0), "import asyncio\n"))
     return tuple(edits)
+
+
+def _names_of_asyncio(tree: ast.Module) -> Iterator[str]:
+    """Yields what asyncio is called in all of a file; an import in a function is none for others."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            yield from (alias.asname or alias.name for alias in statement.names if alias.name == "asyncio")
+
+
+def _taken(tree: ast.Module) -> bool:
+    """Tells whether asyncio is the name of something else somewhere."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg("asyncio") | ast.Name("asyncio", ast.Store()) | ast.FunctionDef("asyncio"):
+                return True
+            case ast.ImportFrom(names=names) if any((each.asname or each.name) == "asyncio" for each in names):
+                return True
+            case _:
+                pass
+    return False
 
 
 def _ordinary(statement: ast.stmt) -> bool:
