@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fixtures.gen.fixture.codec.v1.everything_pb import Everything
 
 from kratos.operation import Http, Unary
+from kratos.pathtemplate import Template
 from kratos.transport.http.bind import Binding
 from kratos.transport.http.path import Rule
-from kratos.transport.http.route import Router, Template
+from kratos.transport.http.route import Router
 
 ROUNDS = 15
 CALLS = 5_000

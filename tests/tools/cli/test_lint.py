@@ -48,7 +48,14 @@ def test_json(kratos: Kratos, shop: Path, arguments: list[str]) -> None:
     assert ran.code == 1
     (found,) = json.loads(ran.out)
     assert found.pop("message").startswith("Message name")
-    assert found == {"path": "api/a/v1/a.proto", "line": 3, "column": 9, "rule": "MESSAGE_PASCAL_CASE"}
+    assert found == {
+        "path": "api/a/v1/a.proto",
+        "line": 3,
+        "column": 9,
+        "rule": "MESSAGE_PASCAL_CASE",
+        "severity": "error",
+        "fixable": False,
+    }
 
 
 def test_github(kratos: Kratos, shop: Path) -> None:
@@ -83,3 +90,89 @@ def test_project(kratos: Kratos, shop: Path, monkeypatch: pytest.MonkeyPatch) ->
     ran = kratos("lint")
     assert ran.code == 2
     assert "is not in a project" in ran.err
+
+
+def test_sarif(kratos: Kratos, shop: Path) -> None:
+    """For code hosts: one run, its rules, and results that point at both."""
+    (shop / "app.py").write_text("def f(a=[]): ...\n")
+    ran = kratos("lint", "--format", "sarif")
+    assert ran.code == 1
+    log = json.loads(ran.out)
+    assert (log["version"], log["$schema"].rpartition("/")[2]) == ("2.1.0", "sarif-2.1.0.json")
+    (only,) = log["runs"]
+    rules = only["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == ["KRY212", "MESSAGE_PASCAL_CASE"]
+    assert all(rules[result["ruleIndex"]]["id"] == result["ruleId"] for result in only["results"])
+    assert all(rule["shortDescription"]["text"] for rule in rules)
+    first, second = (result["locations"][0]["physicalLocation"] for result in only["results"])
+    assert first == {
+        "artifactLocation": {"uri": "api/a/v1/a.proto"},
+        "region": {"startLine": 3, "startColumn": 9},
+    }
+    assert second["artifactLocation"] == {"uri": "app.py"}
+    assert {result["level"] for result in only["results"]} == {"error"}
+    write(shop, "message A {}")
+    (shop / "app.py").unlink()
+    assert json.loads(kratos("lint", "--format", "sarif").out)["runs"][0]["results"] == []
+
+
+def test_warnings(kratos: Kratos, shop: Path) -> None:
+    """A warning is told and is no failure, unless it was asked to be one."""
+    write(shop, "message A {}")
+    (shop / "app.py").write_text("import logging\nlogging.info(f'{password}')\n")
+    ran = kratos("lint")
+    assert (ran.code, ran.out) == (0, "app.py:2:1: warning: the log line shows password (KRY211)\n")
+    assert ran.err == "1 finding\nkratos lint --explain KRY211 says more\n"
+    assert kratos("lint", "--strict").code == 1
+    assert kratos("lint", "--format", "github").out.startswith("::warning file=app.py,line=2,col=1,title=KRY211::")
+
+
+def test_choice(kratos: Kratos, shop: Path) -> None:
+    """Rules are chosen by their ids, and by the beginnings of these."""
+    (shop / "app.py").write_text("def f(a=[]): ...\n")
+    assert "KRY212" not in kratos("lint", "--ignore", "KRY").out
+    only = kratos("lint", "--select", "KRY2,KRC").out
+    assert "KRY212" in only
+    assert "MESSAGE" not in only
+    assert kratos("lint", "--select", "KRP", "--ignore", "KRY").code == 0
+
+
+def test_settings(kratos: Kratos, shop: Path) -> None:
+    """The project says which rules count; what it says wrongly is told."""
+    table = shop / "pyproject.toml"
+    before = table.read_text()
+    table.write_text(f'{before}[tool.kratos.lint]\nignore = ["MESSAGE_PASCAL_CASE"]\n')
+    assert kratos("lint").code == 0
+    table.write_text(f'{before}[tool.kratos.lint]\nignored = ["MESSAGE_PASCAL_CASE"]\n')
+    ran = kratos("lint")
+    assert ran.code == 1
+    assert "does not know ignored; it knows select, ignore, per-file-ignores" in ran.err
+    table.write_text(f'{before}[tool.kratos.lint]\nselect = "KRY"\n')
+    assert "select must be a list of ids, not 'KRY'" in kratos("lint").err
+
+
+def test_explained(kratos: Kratos) -> None:
+    """Each rule says what it finds, why, and what to do; a wrong name is answered."""
+    ran = kratos("lint", "--explain", "kry203")
+    assert ran.code == 0
+    assert ran.out.startswith("KRY203 blocking-call, error, can be fixed by --fix\nWhat: ")
+    assert kratos("lint", "--explain", "blocking-call").out == ran.out
+    wrong = kratos("lint", "--explain", "KRY999")
+    assert wrong.code == 2
+    assert "kratos lint --rules" in wrong.err
+    assert "KRA402 error   missing-expiry: " in kratos("lint", "--rules").out
+
+
+def test_fixed(kratos: Kratos, shop: Path) -> None:
+    """What can be put right safely is, and what is left is told."""
+    write(shop, "message A {}")
+    (shop / "app.py").write_text("import time\n\n\nasync def f(a=[]):\n    time.sleep(1)\n")
+    ran = kratos("lint", "--fix")
+    assert ran.code == 1
+    assert "KRY212" in ran.out
+    assert "KRY203" not in ran.out
+    assert ran.err.startswith("1 finding put right\n")
+    assert (shop / "app.py").read_text() == (
+        "import asyncio\nimport time\n\n\nasync def f(a=[]):\n    await asyncio.sleep(1)\n"
+    )
+    assert "nothing that can be put right" in kratos("lint", "--fix").err

@@ -13,9 +13,10 @@ from kratos.codec import JsonCodec, JsonOptions, ProtoCodec
 from kratos.codec.messages import Message
 from kratos.errors import BadRequest
 from kratos.operation import Http, Unary
+from kratos.pathtemplate import Template
 from kratos.transport.http.bind import Binding
 from kratos.transport.http.path import Rule
-from kratos.transport.http.route import Router, Template
+from kratos.transport.http.route import Router
 
 NAME = "/test.v1.Books/Update"
 JSON = JsonCodec()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kratos.errors import Error
-from kratos.transport.http.route import Router, Template
+from kratos.pathtemplate import Template
+from kratos.transport.http.route import Router
 
 
 def router(*routes: tuple[str, str]) -> Router[str]:

@@ -9,7 +9,8 @@ import pytest
 from unit.transport.http_vectors import vectors
 
 from kratos.errors import Error
-from kratos.transport.http.route import Router, Template
+from kratos.pathtemplate import Template
+from kratos.transport.http.route import Router
 
 GROUPS = vectors("routes")
 CLASHES = vectors("clashes")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kratos.tools.failure import Failure
 
-__all__ = ["BufError", "Finding", "Plugin", "describe", "executable", "generate", "lint"]
+__all__ = ["BufError", "Finding", "Plugin", "breaking", "describe", "executable", "formatted", "generate", "lint"]
 
 _PLACE = re.compile(r"(?P<path>[^:]+\.proto):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
 _COMPILE = "COMPILE"  # what buf calls the rule that a file must compile
@@ -135,6 +135,48 @@ def lint(root: Path, modules: Iterable[str], rules: Mapping[str, object], *, pat
     if all(finding.rule not in ("", _COMPILE) for finding in found):
         return found
     raise BufError([replace(finding, rule="") for finding in found])
+
+
+def breaking(root: Path, modules: Iterable[str], before: Path, rules: Mapping[str, object]) -> list[Finding]:
+    """Returns what a contract had before and has no more.
+
+    Args:
+        root: The workspace; buf sees nothing outside of it.
+        modules: Import roots, relative to ``root``.
+        before: The workspace of the other version, with the same import roots.
+        rules: The ``breaking`` part of a ``buf.yaml``.
+
+    Raises:
+        BufError: One of the two does not compile.
+        Failure: buf is not installed.
+    """
+    modules = list(modules)
+    config = json.dumps({"version": "v2", "modules": [{"path": module} for module in modules], "breaking": rules})
+    arguments = ["breaking", "--against", str(before), "--against-config", config, "--error-format", "json"]
+    done = _run(root, modules, arguments, (), breaking=rules)
+    if done.returncode == 0:
+        return []
+    found = _findings((_text(done.stdout) + _text(done.stderr)).splitlines())
+    if all(finding.rule not in ("", _COMPILE) for finding in found):
+        return found
+    raise BufError([replace(finding, rule="") for finding in found])
+
+
+def formatted(root: Path, modules: Iterable[str], *, paths: Iterable[str]) -> None:
+    """Formats protos where they are.
+
+    Args:
+        root: The workspace; buf sees nothing outside of it.
+        modules: Import roots, relative to ``root``.
+        paths: What to format, relative to ``root``.
+
+    Raises:
+        BufError: A file cannot be read as a proto.
+        Failure: buf is not installed.
+    """
+    done = _run(root, modules, ["format", "--write", "--error-format", "json"], paths)
+    if done.returncode != 0:
+        raise BufError([replace(finding, rule="") for finding in _findings(_text(done.stderr).splitlines())])
 
 
 def describe(root: Path, modules: Iterable[str], *, paths: Iterable[str]) -> bytes:

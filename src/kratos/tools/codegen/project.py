@@ -24,6 +24,7 @@ __all__ = ["Generated", "Project", "ProjectError", "generate"]
 
 _STAMP = "generated.json"
 _LINE_LENGTH = 88  # ruff's and Black's own
+_OTHERS = ("scaffold", "lint")  # tables that others read
 
 
 class ProjectError(Failure):
@@ -71,7 +72,7 @@ class Project:
         tools = _tools(path)
         if "kratos" not in tools:
             raise ProjectError(f'{path} has no [tool.kratos] table; for a start: protos = ["api"], out = "myapp/gen"')
-        said = {key.replace("-", "_"): value for key, value in tools["kratos"].items() if key != "scaffold"}
+        said = {key.replace("-", "_"): value for key, value in tools["kratos"].items() if key not in _OTHERS}
         length = tools.get("ruff", {}).get("line-length", _LINE_LENGTH)
         return _checked(cls(root, **_settings(path, {"line_length": length, **said})))
 

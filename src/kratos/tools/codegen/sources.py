@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from protobuf import DescEnum, DescEnumValue, DescFile, DescMessage, DescMethod, DescService
+from protobuf import DescEnum, DescEnumValue, DescField, DescFile, DescMessage, DescMethod, DescService
 from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
 __all__ = ["Described", "Place", "Problems", "Sources"]
 
-Described: TypeAlias = DescEnum | DescEnumValue | DescMessage | DescMethod | DescService
+Described: TypeAlias = DescEnum | DescEnumValue | DescField | DescMessage | DescMethod | DescService
 """What has a place and a comment."""
 
 # Field numbers in descriptor.proto; a path of them and list indices leads to a declaration.
 _FILE_MESSAGE, _FILE_ENUM, _FILE_SERVICE = 4, 5, 6
-_MESSAGE_NESTED, _MESSAGE_ENUM = 3, 4
+_MESSAGE_FIELD, _MESSAGE_NESTED, _MESSAGE_ENUM = 2, 3, 4
 _ENUM_VALUE = 2
 _SERVICE_METHOD = 2
 
@@ -91,7 +91,7 @@ class Sources:
 
 
 def _file(declared: Described) -> DescFile:
-    return declared.parent.file if isinstance(declared, DescEnumValue | DescMethod) else declared.file
+    return declared.parent.file if isinstance(declared, DescEnumValue | DescField | DescMethod) else declared.file
 
 
 def _path(declared: Described) -> tuple[int, ...]:
@@ -104,6 +104,8 @@ def _path(declared: Described) -> tuple[int, ...]:
             scope, number, siblings = _path(enum), _ENUM_VALUE, enum.proto.value
         case DescMethod(parent=service):
             scope, number, siblings = _path(service), _SERVICE_METHOD, service.proto.method
+        case DescField(parent=message):
+            scope, number, siblings = _path(message), _MESSAGE_FIELD, message.proto.field
         case DescService(file=file):
             number, siblings = _FILE_SERVICE, file.proto.service
         case DescEnum(parent=parent, file=file):

@@ -17,6 +17,7 @@ from typing import Final
 from kratos.tools.codegen.project import Project, generate
 from kratos.tools.failure import USAGE, Failure
 from kratos.tools.scaffold.names import Names
+from kratos.tools.scaffold.record import RECORD, Record, contents
 from kratos.tools.scaffold.template import Template
 from kratos.version import __version__
 
@@ -102,10 +103,24 @@ def make(names: Names, template: Template) -> Made:
     try:
         with _workshop(names.root) as folder:
             files = template.render(found, variables(names, template.layout), folder)
+            files += _recorded(folder, names, template.layout, files)
             _move(folder, names)
     except OSError as error:
         raise _cannot(names, error) from error
-    return Made(names, template.layout, tuple(files))
+    return Made(names, template.layout, tuple(sorted(files)))
+
+
+def _recorded(folder: Path, names: Names, layout: str, files: list[str]) -> list[str]:
+    """Lets a project that says so in its settings remember what it was made from; returns the file for that."""
+    try:
+        settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        wanted = "scaffold" in settings.get("tool", {}).get("kratos", {})
+    except (OSError, ValueError):
+        return []
+    if not wanted:
+        return []
+    Record(layout, __version__, names.name, names.package, contents(folder, files)).write(folder)
+    return [RECORD]
 
 
 def fill(made: Made) -> Made:

@@ -22,6 +22,7 @@ from kratos.handler import Messages, conceal
 from kratos.live import Live
 from kratos.metadata import Metadata
 from kratos.metrics.calls import Refusals
+from kratos.pathtemplate import Template
 from kratos.transport.deadline import parse_timeout
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.http.bind import Binding
@@ -32,7 +33,7 @@ from kratos.transport.http.limits import Limits
 from kratos.transport.http.problem import pushback, to_status
 from kratos.transport.http.ranges import wanted
 from kratos.transport.http.raw import RawBinding
-from kratos.transport.http.route import Match, Router, Template
+from kratos.transport.http.route import Match, Router
 
 __all__ = ["Edge", "Header", "Request", "Response", "Target", "content_length", "reply_headers", "too_large"]
 

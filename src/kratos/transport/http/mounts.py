@@ -19,10 +19,11 @@ from uvicorn.lifespan.on import LifespanOn
 from kratos.call import Call
 from kratos.errors import Error
 from kratos.operation import Http
+from kratos.pathtemplate import Template
 from kratos.transport.http.edge import Edge, Request, Response, Target, reply_headers
 from kratos.transport.http.extra import Mounted
 from kratos.transport.http.problem import stopping
-from kratos.transport.http.route import Match, Template
+from kratos.transport.http.route import Match
 from kratos.wire.google.api.httpbody_pb import HttpBody
 
 __all__ = ["ASGI", "Lifespans", "Mount", "mount", "pass_on"]

@@ -23,8 +23,8 @@ from kratos.codec.messages import Field, Message, assign, get, has, new, shape
 from kratos.codec.raw import OCTET_STREAM, RawCodec, is_raw
 from kratos.errors import BadRequest, InternalServer, Unimplemented
 from kratos.operation import AnyOperation
+from kratos.pathtemplate import Variable
 from kratos.transport.http.plan import Bound, Plan
-from kratos.transport.http.route import Variable
 
 __all__ = ["Rule", "rule_of"]
 

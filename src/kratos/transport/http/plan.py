@@ -12,7 +12,7 @@ from kratos.codec.formtext import Writer, writer_of
 from kratos.codec.formwalk import Form, Place, form_of
 from kratos.codec.messages import Field, Message, shape
 from kratos.operation import AnyOperation, Http
-from kratos.transport.http.route import Template, Variable
+from kratos.pathtemplate import Template, Variable
 
 __all__ = ["Bound", "Plan"]
 

@@ -16,9 +16,9 @@ from multidict import MultiDict, MultiDictProxy
 from kratos.call import Call
 from kratos.errors import BadRequest
 from kratos.operation import AnyOperation, Http
+from kratos.pathtemplate import Template
 from kratos.transport.http.bind import MAX_PARAMETERS, Binding
 from kratos.transport.http.extra import Raw
-from kratos.transport.http.route import Template
 from kratos.wire.google.api.httpbody_pb import HttpBody
 
 __all__ = ["HTTPRequest", "RawBinding", "RawHandler", "RawRoute", "handle", "request_of"]

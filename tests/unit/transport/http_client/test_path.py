@@ -44,9 +44,10 @@ from kratos.codec import JsonCodec, JsonOptions, ProtoCodec
 from kratos.codec.messages import Message, assign, clear, get, has, shape
 from kratos.errors import BadRequest, InternalServer, Unimplemented
 from kratos.operation import Bidi, Http, Unary
+from kratos.pathtemplate import Template
 from kratos.transport.http.bind import Binding
 from kratos.transport.http.path import Rule, rule_of
-from kratos.transport.http.route import Router, Template
+from kratos.transport.http.route import Router
 
 NAME = "/test.v1.Things/Do"
 JSON = JsonCodec()

@@ -1,0 +1,1 @@
+"""Rules for what is kept in a cache."""

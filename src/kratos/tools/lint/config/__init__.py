@@ -1,0 +1,1 @@
+"""Rules for the files that configure a project."""

@@ -1,0 +1,1 @@
+"""Towards a release: what has changed, and what is shipped."""
