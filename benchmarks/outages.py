@@ -172,6 +172,7 @@ async def registry() -> Outage | None:
     seen = Outage({kind: Log() for kind in ("http", "grpc")})
     folder = tempfile.mkdtemp()
     etcd = Etcd(Path(folder))
+    etcd.ctl_flags.append("--command-timeout=1s")  # who asks while it dies would wait until it is back
     try:
         await asyncio.to_thread(etcd.start)
         async with AsyncExitStack() as stack:

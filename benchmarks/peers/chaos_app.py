@@ -23,7 +23,7 @@ from kratos.operation import Http, Unary
 from kratos.service import Service
 from kratos.wire.errors.errors_pb import Status
 
-WORK = Unary("/chaos.v1.Chaos/Work", Status, Status, http=(Http("POST", "/work", body="*"),))
+WORK = Unary("/chaos.v1.Chaos/Work", Status, Status, http=(Http("POST", "/burn", body="*"),))
 TELL = Unary("/chaos.v1.Chaos/Tell", Status, Status, http=(Http("POST", "/tell", body="*"),))
 
 
