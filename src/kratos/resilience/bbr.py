@@ -37,9 +37,9 @@ class BBR:
         window: How many seconds are looked back at.
         buckets: In how many pieces.
         cpu_quota: How many CPUs this process has, where what the system says is not what is meant; 0.5 is half of one.
-        queue: For how many seconds calls may wait besides. With one call at a time none is there when the one before
-            has ended, as often as not: without a queue an event loop that is asked for what it can, and no more, sheds
-            a third of it. Kratos has 0.
+        queue: For how many seconds calls may wait besides. Where one call at a time is all there can be, the next one
+            has often not come when it ends: without a queue an event loop that is asked for what it can, and no more,
+            sheds a tenth of it, and a third where others want its CPU. Kratos has 0.
         smoothing: How much of the use of the CPUs that was seen before is left half a second later. With 0.8 an idle
             server that is suddenly overloaded sheds after 4 seconds, with Kratos' 0.95 after 16.
 
