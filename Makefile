@@ -37,7 +37,7 @@ JOURNAL := build/journal
 # Scripts that only print.
 PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate cache,benchmarks/$(name).py))
 
-.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures plots clean
+.PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures plots chaos clean
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,11 @@ figures: $(DEVELOP) ## Write docs/performance.md from what `make bench` has meas
 plots: $(DEVELOP) ## Draw docs/resilience.svg and .png from a simulation: what limiter, breaker and retry do
 	$(PY) -m pip install --quiet --group plots
 	$(PY) benchmarks/curves.py
+
+chaos: $(DEVELOP) ## Overload servers, fail nodes and take etcd away, four minutes; draws what was seen into docs
+	$(PY) -m pip install --quiet --group plots
+	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
+	$(PY) benchmarks/chaos.py
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -77,6 +77,11 @@ class Etcd:
             process.kill()
             process.wait()
 
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not killed."""
+        return self._process is not None
+
     def wipe(self) -> None:
         """Takes its data away."""
         shutil.rmtree(self.data)

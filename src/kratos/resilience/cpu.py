@@ -1,8 +1,11 @@
 """How busy the CPUs are that this process may use, from 0 to 1000, without a thread and without privileges.
 
-Containers are asked first: control groups of version 2, then 1, tell what is used and what is granted. Elsewhere it is
-the machine (``/proc/stat``), or where there is none, this process. A Python program may be at its limit long before its
-container is: its event loop runs on one CPU. So what the calling thread uses counts as well; the higher share is told.
+Containers are asked first: control groups of version 2, then 1, tell what is used and what is granted. A process in no
+group of its own shares the machine with whoever else is there, and what they do says nothing of it: there it is this
+process, and where Linux does not tell how long a thread waits for a CPU, the machine.
+
+A Python program may be at its limit long before its container is: its event loop runs on one CPU. So what the calling
+thread uses counts as well, and what it would use if others let it; the higher share is told.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Final, NamedTuple
 
 from kratos.resilience.window import Clock
 
-__all__ = ["CPU", "Usage", "find", "read_cpuset"]
+__all__ = ["CPU", "Usage", "find", "read_cpuset", "wanted"]
 
 SAMPLE_SECONDS: Final = 0.5
 SMOOTHING: Final = 0.95
@@ -25,6 +28,8 @@ _MOST_MISSED: Final = 200  # after so many samples nothing of what was before is
 _TICKS: Final = 100.0  # /proc/stat counts hundredths of a second, on all architectures there are
 _BUSY: Final = (0, 1, 2, 5, 6)  # its fields that are work: not idle, not waiting for disks
 _FIELDS: Final = 7
+_SCHEDSTAT: Final = "proc/thread-self/schedstat"  # nanoseconds on a CPU, and waiting for one
+_FIRST_NAMESPACE: Final = "cgroup:[4026531835]"  # of control groups: paths in it begin at the root of the machine
 
 
 class Usage(NamedTuple):
@@ -49,7 +54,7 @@ class CPU:
 
     Args:
         read: Returns what has been used.
-        thread: Returns the seconds of CPU that the calling thread has used.
+        thread: Returns the seconds of CPU that the calling thread has used, or wanted to.
         clock: Tells the time.
         smoothing: How much of the value before is left in the next one.
 
@@ -65,12 +70,12 @@ class CPU:
         self,
         read: Callable[[], Usage] | None = None,
         *,
-        thread: Callable[[], float] = time.thread_time,
+        thread: Callable[[], float] | None = None,
         clock: Clock = time.monotonic,
         smoothing: float = SMOOTHING,
     ) -> None:
         self._read = find() if read is None else read
-        self._thread = thread
+        self._thread = wanted() if thread is None else thread
         self._clock = clock
         self._due = 0.0
         self._last: Usage | None = None
@@ -118,7 +123,7 @@ def find(
         process: Returns the seconds of CPU that this process has used, for where nothing else tells.
         clock: Tells the time, for the same.
     """
-    for source in (_cgroup2, _cgroup1):
+    for source in () if _of_all(root) else (_cgroup2, _cgroup1):
         try:
             read = source(root)
             read()
@@ -133,11 +138,34 @@ def find(
     def of_process() -> Usage:
         return Usage(process(), clock(), os.cpu_count() or 1)
 
+    if (root / _SCHEDSTAT).exists():
+        return of_process
     try:
         of_machine()
     except (OSError, ValueError, LookupError):
         return of_process
     return of_machine
+
+
+def wanted(root: Path = Path("/")) -> Callable[[], float]:
+    """Returns what tells the seconds that the calling thread was on a CPU or waited for one.
+
+    Next to others who want the CPUs as well, a thread that never rests is on one for a part of the time only. Where
+    Linux does not say so, what it was on a CPU is all.
+
+    Args:
+        root: The root of the file system.
+    """
+    path = root / _SCHEDSTAT
+
+    def read() -> float:
+        try:
+            running, waiting, _ = path.read_bytes().split()
+        except (OSError, ValueError):
+            return time.thread_time()
+        return (int(running) + int(waiting)) / 1e9
+
+    return read
 
 
 def read_cpuset(text: str) -> int:
@@ -180,6 +208,15 @@ def _cgroup1(root: Path) -> Callable[[], Usage]:
         return Usage(used, passed, min(cores, _cpuset(sets, ""), *(_limit1(place) for place in places)))
 
     return read
+
+
+def _of_all(root: Path) -> bool:
+    """Tells whether this process is in no group but that of the whole machine."""
+    try:
+        first = os.readlink(root / "proc/self/ns/cgroup") == _FIRST_NAMESPACE
+    except OSError:
+        return False
+    return first and all(_membership(root, controller) == "/" for controller in ("", "cpu", "cpuacct"))
 
 
 def _membership(root: Path, controller: str) -> str:

@@ -12,7 +12,7 @@ from kratos.resilience import BBR, BBRLimiter, Priority
 from kratos.resilience.cpu import CPU, Usage
 from kratos.testing import FakeClock
 
-SECOND = BBR(window=1.0, buckets=10)
+SECOND = BBR(window=1.0, buckets=10, queue=0.0)  # as in Kratos
 
 
 class Steps(FakeClock):
@@ -85,7 +85,7 @@ def test_max_in_flight() -> None:
 
 
 def rig_of_60() -> Rig:
-    rig = Rig(BBR(window=10.0, buckets=100))
+    rig = Rig(BBR(window=10.0, buckets=100, queue=0.0))
     for number in range(1, 11):
         rig.passed([6] * (number * 100))
     assert rig.limiter.max_in_flight == 60
@@ -172,9 +172,25 @@ def test_priorities_of_little(priority: Priority, most: int) -> None:
     assert not rig.limiter.allow(priority)
 
 
+def test_a_queue() -> None:
+    """As many may wait as are answered in its time; neither its figure nor the moments of looking know of them."""
+    rig = Rig(BBR(queue=0.02))
+    for _ in range(10):
+        rig.passed([5] * 20)
+    assert rig.limiter.max_in_flight == 1
+    rig.limiter.in_flight = 1 + 4
+    assert rig.limiter.allow()
+    assert not rig.limiter.allow()
+    assert rig.limiter.max_in_flight == 1
+    rig.clock.step(1.0)
+    assert not rig.limiter.allow()
+    rig.limiter.in_flight = 2
+    assert not rig.limiter.allow()
+
+
 def test_it_finds_out_again() -> None:
     """A server whose calls all wait would go on letting all of them wait: now and then it looks how long one takes."""
-    rig = Rig(BBR())
+    rig = Rig(BBR(queue=0.0))
     for _ in range(100):
         rig.passed([2000] * 20)
     limiter = rig.limiter
@@ -296,7 +312,15 @@ def test_it_looks_by_itself() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("window", 0.0), ("buckets", 0), ("cpu_quota", 0.0), ("cpu_quota", math.nan), ("smoothing", 1.0)],
+    [
+        ("window", 0.0),
+        ("buckets", 0),
+        ("cpu_quota", 0.0),
+        ("cpu_quota", math.nan),
+        ("smoothing", 1.0),
+        ("queue", -0.1),
+        ("queue", math.inf),
+    ],
 )
 def test_settings_that_make_no_sense(option: str, value: float) -> None:
     """They are refused by name, with what is allowed."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kratos.resilience.cpu import CPU, Usage, find, read_cpuset
+from kratos.resilience.cpu import CPU, Usage, find, read_cpuset, wanted
 from kratos.testing import FakeClock
 
 CGROUP = "sys/fs/cgroup"
@@ -133,6 +135,44 @@ def test_no_groups(machine: Machine) -> None:
     assert find(machine.root)() == Usage(1.6, 23.3, 2)
 
 
+SCHEDSTAT = {"proc/thread-self/schedstat": "1500000000 250000000 12\n"}
+
+
+def in_the_first_namespace(machine: Machine) -> None:
+    """Paths of control groups begin at the root of the machine."""
+    (machine.root / "proc/self/ns").mkdir(parents=True)
+    (machine.root / "proc/self/ns/cgroup").symlink_to("cgroup:[4026531835]")
+
+
+@pytest.mark.parametrize("version", [version1, version2])
+def test_the_group_of_the_whole_machine(machine: Machine, version: Callable[..., None]) -> None:
+    """What others do on the same machine says nothing of this process: it counts alone where its waiting is known."""
+    version(machine, used=3.0)
+    in_the_first_namespace(machine)
+    machine.stat(busy=30.0, passed=100.0)
+    assert find(machine.root, process=lambda: 1.5)() == Usage(30.0, 100.0, 4)
+    machine.write(SCHEDSTAT)
+    assert find(machine.root, process=lambda: 1.5, clock=lambda: 20.0)()[:2] == (1.5, 20.0)
+
+
+@pytest.mark.parametrize("version", [version1, version2])
+def test_a_group_of_its_own(machine: Machine, version: Callable[..., None]) -> None:
+    """It counts, also where its path is told from the root of the machine."""
+    version(machine, used=3.0, group="/system.slice/shop.service")
+    in_the_first_namespace(machine)
+    machine.write(SCHEDSTAT)
+    assert find(machine.root, process=lambda: 1.5)() == Usage(3.0, 100.0, 4)
+
+
+def test_waiting_for_a_cpu(machine: Machine) -> None:
+    """A thread that waits for a CPU wants it as much as one that has it; where that is not told, it has to have it."""
+    read = wanted(machine.root)
+    before = time.thread_time()
+    assert before <= read() <= time.thread_time()
+    machine.write(SCHEDSTAT)
+    assert read() == 1.75
+
+
 def test_nothing_to_read(tmp_path: Path) -> None:
     """On Windows and macOS it is this process, and all the CPUs there are."""
     used, passed, cpus = find(tmp_path, process=lambda: 1.5, clock=lambda: 20.0)()
@@ -147,6 +187,7 @@ def test_here() -> None:
     second = find()()
     assert second.used >= first.used >= 0
     assert 0 < first.cpus < 10_000
+    assert wanted()() >= 0
 
 
 @pytest.mark.parametrize(("text", "count"), [("0", 1), ("0-3", 4), ("0,3-4,7\n", 4), ("10-11,0", 3)])
