@@ -17,7 +17,7 @@ pytestmark = NEEDED
 class TestEtcd(NetworkContract, RecordContract):
     """Each registry object stands for a process: it has a connection of its own."""
 
-    forgets = 4.0
+    forgets = 12.0  # so long that watchers have noticed too, by their pings: else they hear that leases have ended
     ttl = 2.0
     crowd = 1000  # each of them has a lease of its own, which one process has to keep alive
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.contrib.etcd import EtcdRegistry, EtcdSource
-from kratos.contrib.etcd.registry import _segment
 from kratos.contrib.etcd.span import Span
 from kratos.registry import Instance, InvalidInstance
 from kratos.transport.tls import TLS
@@ -59,18 +58,6 @@ async def test_instances_that_cannot_be(instance: Instance) -> None:
     """They are refused at once; nobody waits for an etcd."""
     with pytest.raises(InvalidInstance):
         await EtcdRegistry("127.0.0.1:1").hold(instance, lambda: None)
-
-
-IDS = st.text(st.sampled_from("a%2F5/"), max_size=8) | st.text()
-
-
-@given(IDS, IDS)
-def test_ids_are_segments(one: str, other: str) -> None:
-    """Different ids have different segments, without a slash; an ordinary one is what it is."""
-    assert "/" not in _segment(one)
-    assert (_segment(one) == _segment(other)) == (one == other)
-    if "/" not in one and "%" not in one:
-        assert _segment(one) == one
 
 
 @given(st.text(min_size=1), st.text())
