@@ -26,6 +26,8 @@ from kratos.middleware import breaker, ratelimit, recovery, retry
 from kratos.resilience import BBR, SRE, Retry
 from kratos.selector import Balancing
 
+pytestmark = pytest.mark.slow  # it compares what got done: nothing else is to run beside it
+
 PATIENCE = 60.0
 SLOTS, WORK = 2, 0.02  # at a time, and seconds that each takes: 100 per second
 RATE = 3 * SLOTS / WORK

@@ -32,7 +32,7 @@ from kratos.errors import Error
 from kratos.handler import Handler
 from kratos.selector import WRR, Balancing, Outlier
 
-pytestmark = NEEDED
+pytestmark = [NEEDED, pytest.mark.slow]  # it counts seconds: nothing else is to run beside it
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0
