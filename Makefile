@@ -132,7 +132,7 @@ plots: $(DEVELOP) ## Draw docs/resilience.svg and .png from a simulation: what l
 chaos: $(DEVELOP) ## Overload servers, fail nodes and take etcd away, four minutes; draws what was seen into docs
 	$(PY) -m pip install --quiet --group plots
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
-	$(PY) benchmarks/chaos.py
+	$(PY) benchmarks/faults.py
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -29,7 +29,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "generate": ("generate", "Generate Python from the project's protos."),
     "proto": ("proto", "Draft protos and the code that implements them."),
     "cache": ("cache", "Write classes that cache what a Protocol's methods return."),
-    "lint": ("lint", "Find what is unwise in protos, code and configuration."),
+    "lint": ("lint", "Find what is unwise in the project: protos, code, configuration."),
     "format": ("format", "Format the project's protos and Python."),
     "test": ("test", "Draft tests of the project's services."),
     "routes": ("routes", "Show what the project's app serves, and its limits."),
@@ -38,7 +38,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "openapi": ("openapi", "Print the OpenAPI document of the project's app."),
     "upgrade": ("upgrade", "Take over what has changed in the project's template."),
     "build": ("build", "Build the project's wheel, and its image."),
-    "changelog": ("changelog", "Print what has changed, by the commits."),
+    "changelog": ("changelog", "Print what has changed, by the repository's commits."),
     "completion": ("completion", "Print a script that completes commands in your shell."),
     "version": ("version", "Print the version."),
 }

@@ -37,7 +37,9 @@ _SAID = {
 @click.option("-r", "--template", "reference", metavar="PATH|GIT", help="Where a template of your own is.")
 @click.option("-b", "--branch", default="", help="The template's branch or tag.")
 def command(project: Path | None, apply: bool, reference: str | None, branch: str) -> None:
-    """Take over what has changed in the project's template, and generate anew.
+    """Take over what has changed in the project's template.
+
+    The code is generated anew, too.
 
     PROJECT is a folder; the project around the current one if not given. It prints a diff. What you have changed
     stays: where you and the template have changed the same lines, the file is left alone, and the template's version

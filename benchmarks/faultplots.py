@@ -1,4 +1,4 @@
-"""What benchmarks/chaos.py has seen, as pictures."""
+"""What benchmarks/faults.py has seen, as pictures."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Overload, failing nodes, a backend that heals and a registry that is away, for real; four minutes.
 
-    python benchmarks/chaos.py [http|grpc] [--only overload|failing|healing|registry] [--docs FOLDER]
+    python benchmarks/faults.py [http|grpc] [--only overload|failing|healing|registry] [--docs FOLDER]
 
 Servers are processes of their own, and this one is their client, over loopback. What a server can do is measured before
 and after each load, on one of its kind that has nothing else to do: shares are of that. Other work on the machine makes
@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaosplots import draw_failing, draw_outage, draw_overload
+from faultplots import draw_failing, draw_outage, draw_overload
 from offering import Log, percentile
 from outages import DOWN, EMPTY, FAILING, Outage, Sent, failing, healing, registry
 from overload import LOADS, Overload, overload

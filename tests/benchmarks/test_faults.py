@@ -1,4 +1,4 @@
-"""What benchmarks/chaos.py makes of what it has seen."""
+"""What benchmarks/faults.py makes of what it has seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from chaos import fill, of_outage
+from faults import fill, of_outage
 from offering import LATE, Asked, Log, percentile
 from outages import Outage
 
