@@ -39,11 +39,9 @@ _SAID = {
 def command(project: Path | None, apply: bool, reference: str | None, branch: str) -> None:
     """Take over what has changed in the project's template.
 
-    The code is generated anew, too.
-
-    PROJECT is a folder; the project around the current one if not given. It prints a diff. What you have changed
-    stays: where you and the template have changed the same lines, the file is left alone, and the template's version
-    put beside it.
+    PROJECT is a folder; the project around the current one if not given. It prints a diff, and the code is generated
+    anew. What you have changed stays: where you and the template have changed the same lines, the file is left alone,
+    and the template's version put beside it.
 
     This is about a project. Kratos itself is upgraded by what has installed it: pip install --upgrade kratos-py
     """
