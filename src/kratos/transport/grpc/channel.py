@@ -190,7 +190,7 @@ class GRPCChannel:
         trailers = from_grpc(failure.trailing_metadata())
         call.reply.received(headers=from_grpc(failure.initial_metadata()), trailers=trailers)
         if DETAILS_TRAILER not in trailers:
-            if code is grpc.StatusCode.DEADLINE_EXCEEDED and _is_over(rpc):
+            if _is_over(rpc) and (code is grpc.StatusCode.DEADLINE_EXCEEDED or _is_reset(code, message)):
                 return expired(call)
             if code is grpc.StatusCode.UNAVAILABLE:
                 lost = connection_error(message, self.peer.address, tls=self._credentials is not None)
@@ -282,6 +282,11 @@ def _settled(answer: Coroutine[Any, Any, T]) -> T:
 def _is_over(rpc: _Rpc) -> bool:
     remaining: float | None = rpc.time_remaining()
     return remaining is not None and remaining < DEADLINE_SLACK_SECONDS
+
+
+def _is_reset(code: grpc.StatusCode, message: str) -> bool:
+    """Tells whether a server has cancelled the stream without a status, as it does when time is up by its own clock."""
+    return code is grpc.StatusCode.CANCELLED and "RST_STREAM" in message
 
 
 def _as_sent(seconds: float) -> float:
