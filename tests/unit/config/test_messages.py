@@ -44,15 +44,6 @@ def literal(value: Any) -> Any:
     return value.replace("${", "$${") if isinstance(value, str) else value
 
 
-def literal(value: Any) -> Any:
-    """Returns a value whose texts hold no placeholders."""
-    if isinstance(value, dict):
-        return {key: literal(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [literal(inner) for inner in value]
-    return value.replace("${", "$${") if isinstance(value, str) else value
-
-
 def bound(type_: type[Any], values: Any) -> Any:
     return json.loads(of(values).get(type_, "x").to_json())
 
