@@ -17,9 +17,11 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 
+from kratos.blame import blame, is_explained
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
@@ -209,7 +211,8 @@ class App:
         """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
 
         Raises:
-            SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
+            SystemExit: An address cannot be had, or what was configured is wrong; what and where is printed, and the
+                exit code is 1.
         """
         run(self)
 
@@ -409,8 +412,8 @@ def run(source: Source) -> None:
         source: An app, or a function, plain or async, that makes one: it may read a configuration first.
 
     Raises:
-        SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
-        TypeError: The function returns no app.
+        SystemExit: An address cannot be had, or what was configured is wrong; what and where is printed, and the exit
+            code is 1.
     """
 
     async def serve() -> None:
@@ -419,8 +422,10 @@ def run(source: Source) -> None:
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve())
-    except OSError as failure:
-        sys.exit(str(failure.strerror or failure))
+    except Exception as failure:
+        if not is_explained(failure):
+            raise
+        sys.exit(blame(failure, Path.cwd()))
 
 
 def _to_stderr(text: str) -> None:

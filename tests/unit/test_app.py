@@ -19,8 +19,9 @@ from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GreeterClient, Gre
 from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloRequest
 
 from kratos import GRPCClient, GRPCServer, HTTPClient, HTTPServer
-from kratos.app import App, Hook, Shutdown, make
+from kratos.app import App, Hook, Shutdown, make, run
 from kratos.call import AppInfo, Call
+from kratos.config.base import ConfigError, Place, Problem
 from kratos.errors import Error, NotFound
 from kratos.handler import Middleware
 from kratos.metrics import NoopMeter, PrometheusMeter
@@ -443,6 +444,34 @@ async def test_make() -> None:
         await make(lambda: None)  # type: ignore[arg-type, return-value]  # what people may do
     with pytest.raises(TypeError, match="^1 is not an App$"):
         await make(1)  # type: ignore[arg-type]  # what people may do
+
+
+def test_what_stops_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with what the app was given ends the process in words; a defect has its traceback."""
+    monkeypatch.chdir(tmp_path)
+
+    async def misconfigured() -> App:
+        raise ConfigError([Problem("is 0", "server.port", Place("config.yaml", 3))])
+
+    def unregistrable() -> App:
+        return App(name="shop", registration=Registration(wait=0))
+
+    def broken() -> App:
+        return App(name=str(int("shop")))
+
+    with pytest.raises(SystemExit, match=r"^config\.yaml:3: server\.port: is 0$"):
+        run(misconfigured)
+    with pytest.raises(SystemExit, match=r"ValueError: wait is 0: it must be a positive number of seconds$"):
+        run(unregistrable)
+    with pytest.raises(SystemExit, match=r"TypeError: None is not an App: .* has to return one$"):
+        run(lambda: None)  # type: ignore[arg-type, return-value]  # what people may do
+    with pytest.raises(SystemExit, match=r"^a cannot start$"):
+        App(name="shop", servers=[Recorder("a", [], fail="start")]).run()
+    with pytest.raises(ValueError, match="invalid literal"):
+        run(broken)
+    monkeypatch.chdir(Path(__file__).parent)
+    with pytest.raises(SystemExit, match=r"^test_app.py:\d+: ValueError: wait is 0"):
+        run(unregistrable)
 
 
 async def test_serve_with_hooks() -> None:
