@@ -127,7 +127,7 @@ class EtcdRegistry(SupervisedRegistry):
         span = Span(self._below(name), below=True)
         async with self._etcd, aclosing(follow(self._etcd, span, self._read)) as states:
             async for state in states:
-                yield [instance for instance in state.values() if instance.name == name]
+                yield state.values()
 
     def _read(self, kv: KeyValue) -> Instance | None:
         return self._neighbours.read(kv.key.decode("utf-8", "backslashreplace"), kv.value)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from kratos.contrib.zookeeper.session import Options, Record, Session
 from kratos.registry.base import Instance, InvalidInstance
+from kratos.registry.pacing import batches, paced
 from kratos.registry.patience import Patience
 from kratos.registry.record import Neighbours, encode
 from kratos.registry.segment import segment
@@ -26,6 +27,9 @@ _IDLE_SECONDS: Final = 0.5
 
 _GATHER_SECONDS: Final = 0.05
 """What changes within this time is told at once: a cluster that starts is thousands of changes."""
+
+_READERS: Final = 20
+"""That many records are asked for at a time, so that few answers come at once."""
 
 _LARGEST: Final = 1_000_000
 """Of a record. ZooKeeper closes the connection of whoever sends more than 1 MiB, and does not say why."""
@@ -223,15 +227,43 @@ class _Service:
             ConnectionError: The connection was lost, even if it has come back meanwhile.
         """
         self.changed.clear()
-        paths = [f"{self.path}/{child}" for child in await self._children()]
+        children = await self._children()
         for path in self._stale:
             self._known.pop(path, None)
         self._stale.clear()  # before it asks: what changes while the answer is on its way is marked again
-        await asyncio.gather(*(self._read(path) for path in paths if path not in self._known))
+        known: dict[str, Instance | None] = {}
+        unknown: list[str] = []
+        await paced(self._telling_apart(children, known, unknown))
+        self._known = known
+        await self._read_all(unknown)
         if self._is_lost:
             raise ConnectionError("the connection with ZooKeeper was lost")
-        self._known = {path: self._known[path] for path in paths if path in self._known}
-        return [instance for instance in self._known.values() if instance is not None]
+        return [*filter(None, self._known.values())]
+
+    def _telling_apart(
+        self, children: Sequence[str], known: dict[str, Instance | None], unknown: list[str]
+    ) -> Iterator[None]:
+        for some in batches(children):
+            for path in [f"{self.path}/{child}" for child in some]:
+                if path in self._known:
+                    known[path] = self._known[path]
+                else:
+                    unknown.append(path)
+            yield
+
+    async def _read_all(self, paths: Sequence[str]) -> None:
+        left = iter(paths)
+
+        async def read() -> None:
+            for path in left:
+                await self._read(path)
+
+        readers = [asyncio.create_task(read()) for _ in paths[:_READERS]]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
 
     async def _children(self) -> list[str]:
         while True:
