@@ -79,11 +79,21 @@ def is_locked(path: Path) -> bool:
 _held: Final[WeakSet[Lock]] = WeakSet()
 """The locks of this process. The system tells of a fork, and that cannot be ended, so it is asked for once."""
 
+
+@cache
+def _part_from_children() -> None:
+    if sys.platform == "win32":
+        return  # nothing is forked there
+    os.register_at_fork(after_in_child=_part)
+
+
+def _part() -> None:
+    for lock in [*_held]:
+        lock.part()
+
+
 if sys.platform == "win32":
     import msvcrt
-
-    def _part_from_children() -> None:
-        """Nothing is forked here."""
 
     def _lock(descriptor: int, *, shared: bool) -> bool:
         del shared  # there is one kind
@@ -96,14 +106,6 @@ if sys.platform == "win32":
 
 else:
     import fcntl
-
-    @cache
-    def _part_from_children() -> None:
-        os.register_at_fork(after_in_child=_part)
-
-    def _part() -> None:
-        for lock in [*_held]:
-            lock.part()
 
     def _lock(descriptor: int, *, shared: bool) -> bool:
         try:
