@@ -20,6 +20,7 @@ class TestEtcd(NetworkContract, RecordContract):
 
     forgets = 12.0  # so long that watchers have noticed too, by their pings: else they hear that leases have ended
     ttl = 2.0
+
     @pytest.fixture(autouse=True)
     def server(self, etcd: Etcd) -> Iterator[None]:
         self.etcd = etcd

@@ -40,8 +40,9 @@ logger = logging.getLogger("kratos.registry")
 
 _RETRY_SECONDS: Final = 1.0
 _RENEW_SECONDS: Final = 5.0
-_SLASH: Final = re.compile("/")
 """The longest time between two signs of life: it is as long until we learn that etcd has forgotten us."""
+
+_SLASH: Final = re.compile("/")
 
 _Put: TypeAlias = Oneof[Literal["request_put"], PutRequest]
 
