@@ -221,3 +221,24 @@ async def test_work_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError, match="calls in one turn"):
         await measured(anext(lists))
     await lists.aclose()  # type: ignore[attr-defined]
+
+
+async def test_the_first_failure_ends_it() -> None:
+    """Nothing more is begun, and nobody goes on."""
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def work(number: int) -> None:
+        begun.append(number)
+        if number == 3:
+            raise ConnectionError("lost")
+        await asyncio.sleep(0)
+        ended.append(number)
+
+    with pytest.raises(ConnectionError, match="lost"):
+        await pacing.few_at_a_time(range(100), work, 2)
+    before = len(begun)
+    assert before < 10
+    await asyncio.sleep(0.01)
+    assert len(begun) == before
+    await pacing.few_at_a_time([], work, 2)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Final
 
 from kratos.contrib.zookeeper.session import Options, Record, Session
 from kratos.registry.base import Instance, InvalidInstance
-from kratos.registry.pacing import batches, paced
+from kratos.registry.pacing import apart, few_at_a_time
 from kratos.registry.patience import Patience
 from kratos.registry.record import Neighbours, encode
 from kratos.registry.segment import segment
@@ -227,43 +227,15 @@ class _Service:
             ConnectionError: The connection was lost, even if it has come back meanwhile.
         """
         self.changed.clear()
-        children = await self._children()
+        paths = [f"{self.path}/{child}" for child in await self._children()]
         for path in self._stale:
             self._known.pop(path, None)
         self._stale.clear()  # before it asks: what changes while the answer is on its way is marked again
-        known: dict[str, Instance | None] = {}
-        unknown: list[str] = []
-        await paced(self._telling_apart(children, known, unknown))
-        self._known = known
-        await self._read_all(unknown)
+        self._known, unknown = await apart(paths, self._known)
+        await few_at_a_time(unknown, self._read, _READERS)
         if self._is_lost:
             raise ConnectionError("the connection with ZooKeeper was lost")
         return [*filter(None, self._known.values())]
-
-    def _telling_apart(
-        self, children: Sequence[str], known: dict[str, Instance | None], unknown: list[str]
-    ) -> Iterator[None]:
-        for some in batches(children):
-            for path in [f"{self.path}/{child}" for child in some]:
-                if path in self._known:
-                    known[path] = self._known[path]
-                else:
-                    unknown.append(path)
-            yield
-
-    async def _read_all(self, paths: Sequence[str]) -> None:
-        left = iter(paths)
-
-        async def read() -> None:
-            for path in left:
-                await self._read(path)
-
-        readers = [asyncio.create_task(read()) for _ in paths[:_READERS]]
-        try:
-            await asyncio.gather(*readers)
-        finally:
-            for reader in readers:
-                reader.cancel()
 
     async def _children(self) -> list[str]:
         while True:
