@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
 
+from kratos.registry import locks
 from kratos.registry.locks import Lock, is_locked
 
 FORKING = """
@@ -74,3 +76,13 @@ def test_children_have_no_part_in_it(tmp_path: Path) -> None:
         os.kill(int(told[1]), 0)  # the child lives on
         assert not is_locked(path)
         parent.stdin.close()
+
+
+def test_what_a_child_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It closes the files of all locks that there are, and removes none."""
+    monkeypatch.setattr(locks, "_held", WeakSet())
+    paths = [tmp_path / name for name in ("a.lock", "b.lock")]
+    held = [Lock(path) for path in paths]
+    locks._part()
+    assert not any(lock.stands or is_locked(path) for lock, path in zip(held, paths, strict=True))
+    assert all(path.exists() for path in paths)
