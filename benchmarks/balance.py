@@ -3,8 +3,9 @@
     python benchmarks/balance.py [rounds]
 
 Everything is CPU time, so a busy machine counts less. Picks are made in tens, and get their feedback ten milliseconds
-later by a clock of their own, so all statistics are at work; the least of the rounds counts. An update is a registry's
-list with one node more, until calls see it; *gap* is the longest time for which the event loop did nothing else.
+later by a clock of their own, so all statistics are at work; the least of the rounds counts. An update is one instance
+more in a registry, until calls see it: in memory, and in an etcd where there is one. *Gap* is the longest time for
+which the event loop did nothing else, without the garbage collector, whose pauses depend on all that a process has.
 """
 
 from __future__ import annotations
@@ -13,16 +14,28 @@ import asyncio
 import gc
 import platform
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from etcd.serving import ETCD, ETCDCTL, Etcd
 
 from kratos.call import Call
+from kratos.contrib.etcd import EtcdRegistry
+from kratos.contrib.etcd.connection import Connection
 from kratos.metadata import Metadata
 from kratos.operation import Unary
-from kratos.registry import Instance
+from kratos.registry import Discovery, Instance, MemoryRegistry
+from kratos.registry.record import encode
 from kratos.selector import P2C, WRR, Asked, Balancer, Balancing, HashRing, LeastRequest, Node, Outcome, Pool, Random
 from kratos.transport.resolve import Nodes, Single
 from kratos.transport.target import Target
+from kratos.wire.etcd.etcdserverpb.rpc_kratos import KVClient
+from kratos.wire.etcd.etcdserverpb.rpc_pb import PutRequest
 
 BALANCERS: dict[str, Callable[[], Balancer]] = {
     "P2C": P2C,
@@ -65,23 +78,44 @@ def pick(make: Callable[[], Balancer], count: int, rounds: int) -> str:
     return f"{picks / batches * 1e5:8.2f} + {feedbacks / batches * 1e5:4.2f}"
 
 
-class Growing:
-    """A registry whose list gets longer by one when it is told to."""
+Place = Callable[[int], AbstractAsyncContextManager[tuple[Discovery, Callable[[], Awaitable[object]]]]]
 
-    def __init__(self, count: int) -> None:
-        self.instances = [self._instance(number) for number in range(count)]
-        self.more = asyncio.Event()
 
-    def _instance(self, number: int) -> Instance:
-        address = f"10.{number // 62500}.{number // 250 % 250}.{number % 250}:9000"
-        return Instance(str(number), "shop", metadata={"weight": "100"}, endpoints=(f"grpc://{address}",))
+def instance(number: int) -> Instance:
+    address = f"10.{number // 62500}.{number // 250 % 250}.{number % 250}:9000"
+    return Instance(f"{number:05}", "shop", metadata={"weight": "100"}, endpoints=(f"grpc://{address}",))
 
-    async def watch(self, _name: str, _scheme: str | None = None, /) -> AsyncIterator[tuple[Instance, ...]]:
-        while True:
-            yield tuple(self.instances)
-            await self.more.wait()
-            self.more.clear()
-            self.instances.append(self._instance(len(self.instances)))
+
+@asynccontextmanager
+async def memory(count: int) -> AsyncIterator[tuple[Discovery, Callable[[], Awaitable[object]]]]:
+    """A registry in memory with so many instances, and what adds one."""
+    registry = MemoryRegistry()
+    for number in range(count):
+        await registry.register(instance(number))
+    yield registry, lambda: registry.register(instance(count))
+
+
+@asynccontextmanager
+async def etcd(count: int) -> AsyncIterator[tuple[Discovery, Callable[[], Awaitable[object]]]]:
+    """The same in a real etcd; the records are written as by others."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Etcd(Path(folder))
+        try:
+            server.start()
+            registry = EtcdRegistry(server.url)
+            async with Connection(server.url, user="", password="", tls=None, timeout=60.0) as connection:
+                client = KVClient(connection)
+
+                def put(number: int) -> Awaitable[object]:
+                    key = f"/microservices/shop/{number:05}".encode()
+                    return client.put(PutRequest(key=key, value=encode(instance(number))))
+
+                for at in range(0, count, 500):
+                    await asyncio.gather(*(put(number) for number in range(at, at + 500)))
+                yield registry, lambda: put(count)
+            await registry.aclose()
+        finally:
+            server.kill()
 
 
 async def until(done: Callable[[], bool]) -> tuple[float, float]:
@@ -95,20 +129,23 @@ async def until(done: Callable[[], bool]) -> tuple[float, float]:
     return (last - began) * 1e3, gap * 1e3
 
 
-async def update(balancing: Balancing, count: int) -> str:
+async def update(balancing: Balancing, count: int, place: Place) -> str:
     """Returns how long the first list of so many instances takes, and one that has one more."""
-    growing = Growing(count)
-    pool = Nodes(
-        Target(service="shop"), kind="grpc", connect=lambda _: None, discovery=growing, balancing=balancing,  # type: ignore[arg-type,return-value]
-    )  # fmt: skip
-    gc.collect()
-    await pool.start()
-    first, first_gap = await until(pool._members.known.is_set)
-    growing.more.set()
-    part = pool._members.pool
-    before = part.nodes
-    again, gap = await until(lambda: part.nodes is not before)
-    await pool.aclose()
+    async with place(count) as (discovery, more):
+        pool = Nodes(
+            Target(service="shop"), kind="grpc", connect=lambda _: None, discovery=discovery, balancing=balancing,  # type: ignore[arg-type,return-value]
+        )  # fmt: skip
+        gc.collect()
+        gc.disable()
+        await pool.start()
+        first, first_gap = await until(pool._members.known.is_set)
+        part = pool._members.pool
+        before = part.nodes
+        adding = asyncio.ensure_future(more())
+        again, gap = await until(lambda: part.nodes is not before)
+        await adding
+        await pool.aclose()
+        gc.enable()
     return f"{first:8.1f} {first_gap:8.1f} {again:8.1f} {gap:8.1f}"
 
 
@@ -146,12 +183,16 @@ def main() -> None:
     print("\nus for pick and end of an attempt of a client")
     asyncio.run(client(rounds))
     print("\nms until 10,000 instances are taken in,     first      gap   10,001      gap")
+    places: dict[str, Place] = {"memory": memory}
+    if ETCD and ETCDCTL:
+        places["etcd"] = etcd
     for name, balancing in (
         ("P2C, a subset of 25", Balancing()),
         ("P2C, all of them", Balancing(subset=0)),
         ("HashRing", Balancing(balancer=HashRing)),
     ):
-        print(f"  {name:<38}{asyncio.run(update(balancing, 10_000))}")
+        for where, place in places.items():
+            print(f"  {f'{name}, {where}':<38}{asyncio.run(update(balancing, 10_000, place))}")
 
 
 if __name__ == "__main__":

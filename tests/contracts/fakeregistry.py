@@ -14,7 +14,7 @@ class FakeServer:
     """Knows records of connections; those of a connection that ends are forgotten."""
 
     def __init__(self) -> None:
-        self.records: dict[str, Instance] = {}
+        self.records: dict[tuple[str, str], Instance] = {}
         self.puts = 0
         self._is_up = True
         self._reachable = asyncio.Event()
@@ -78,17 +78,17 @@ class FakeRegistry(SupervisedRegistry):
     async def hold(self, instance: Instance, found: Callable[[], None], /) -> None:
         await self._server.reach()
         self._server.puts += 1
-        self._server.records[instance.id] = instance
+        self._server.records[instance.name, instance.id] = instance
         self._server.tell()
         found()
         async for _ in self._server.changes():
             await self._server.reach()
-            if self._server.records.get(instance.id) != instance:
+            if self._server.records.get((instance.name, instance.id)) != instance:
                 return
 
     async def forget(self, instance: Instance, /) -> None:
         await self._server.reach()
-        self._server.records.pop(instance.id, None)
+        self._server.records.pop((instance.name, instance.id), None)
         self._server.tell()
 
     async def lists(self, name: str, /) -> AsyncGenerator[Iterable[Instance], None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alone import run_alone
 from contracts.zookeeping import NEEDED, PATIENCE_SECONDS, Relay, ZooKeeper, until
 from kazoo.client import KazooClient
 from kazoo.handlers.threading import KazooTimeoutError
@@ -557,3 +558,9 @@ async def lose(zookeeper: ZooKeeper, session: Any) -> None:
     while not session.is_over:
         await asyncio.to_thread(take_over)
         await asyncio.sleep(0.1)
+
+
+def test_the_network_is_cut(tmp_path: Path) -> None:
+    """No packet passes for longer than a session lasts, and no connection is reset: all is as before afterwards."""
+    told = run_alone(Path(__file__).with_name("zookeepers_cutting.py"), str(tmp_path))
+    assert told.splitlines()[-1] == FULL.decode()

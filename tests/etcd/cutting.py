@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
+from alone import network
 from etcd.serving import Etcd, until
 from etcd.test_registry import FULL, SHOP, watching
 
 from kratos.contrib.etcd import EtcdRegistry
-
-
-def network(state: str) -> None:
-    """Sends packets, or loses them."""
-    subprocess.run(["ip", "link", "set", "lo", state], check=True)
 
 
 async def main(folder: Path) -> None:

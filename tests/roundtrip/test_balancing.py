@@ -116,7 +116,7 @@ async def test_fixed_addresses_are_balanced(kind: str) -> None:
     async with shops(*two) as registry:
         addresses = [
             url.partition("://")[2]
-            for instance in registry._instances.values()
+            for instance in registry._instances["shop"].values()
             for url in instance.endpoints
             if url.startswith(kind)
         ]
@@ -235,7 +235,7 @@ async def test_the_log_has_the_peer(kind: str) -> None:
     async with shops(Shop(failing=10)) as registry, client(kind, registry, middleware=[note]) as conn:
         with pytest.raises(InternalServer):
             await KindsClient(conn).echo(Ping())
-        (instance,) = registry._instances.values()
+        ((instance,),) = (known.values() for known in registry._instances.values())
         assert f"{kind}://{seen[0]}" in instance.endpoints
 
 

@@ -14,7 +14,7 @@ class Instance:
     """One running process of a service, as the registry knows it.
 
     Attributes:
-        id: Unique per process.
+        id: Unique among the instances of a service.
         name: The service.
         version: The version of the service.
         metadata: Facts about the process, such as its zone.
@@ -38,8 +38,8 @@ class Registrar(Protocol):
     async def register(self, instance: Instance, /) -> None:
         """Makes the instance known until ``deregister``; returns when it can be found.
 
-        Registering an id again replaces what was known of it. While the registry cannot be reached a supervised
-        registrar goes on trying, also when this call is cancelled: only ``deregister`` ends that.
+        Registering an id of a service again replaces what was known of it. While the registry cannot be reached a
+        supervised registrar goes on trying, also when this call is cancelled: only ``deregister`` ends that.
 
         Raises:
             InvalidInstance: This instance can never be registered here.
@@ -98,7 +98,7 @@ class Keeper(Protocol):
 
         It does not return while the instance is registered. Writing an id that is there already replaces its record,
         whoever wrote it, without a time in which there is none. Calls for different instances run at the same time;
-        for one id there is never more than one.
+        for one id of a service there is never more than one.
 
         Being cancelled ends the keeping alive and leaves the record where it is: an update or ``forget`` comes next,
         and neither may be overtaken by what is still on its way here.

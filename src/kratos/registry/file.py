@@ -172,8 +172,11 @@ class FileRegistry(SupervisedRegistry):
                 )
         known.clear()
         known.update(found)
-        # Of two records of one id the younger one counts, which comes last here.
-        return [instance for _, instance in sorted(found.values(), key=lambda each: each[0]) if instance is not None]
+        youngest: dict[str, tuple[_Stamp, Instance]] = {}  # of two records of one id it counts
+        for stamp, instance in found.values():
+            if instance is not None and (instance.id not in youngest or youngest[instance.id][0] < stamp):
+                youngest[instance.id] = stamp, instance
+        return [instance for _, instance in youngest.values()]
 
     def _decoded(self, path: str) -> Instance | None:
         try:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from kratos.registry.base import Instance
-from kratos.registry.watching import serves
+from kratos.registry.listing import serving
 
 __all__ = ["MemoryRegistry"]
 
@@ -15,7 +15,7 @@ class MemoryRegistry:
     """Registrar and discovery in one event loop."""
 
     def __init__(self) -> None:
-        self._instances: dict[str, Instance] = {}
+        self._instances: dict[str, dict[str, Instance]] = {}  # by service and id
         self._changed: set[asyncio.Event] = set()
 
     def __str__(self) -> str:
@@ -24,12 +24,15 @@ class MemoryRegistry:
 
     async def register(self, instance: Instance, /) -> None:
         """Makes an instance known; see ``Registrar``."""
-        self._instances[instance.id] = instance
+        self._instances.setdefault(instance.name, {})[instance.id] = instance
         self._tell()
 
     async def deregister(self, instance: Instance, /) -> None:
         """Makes an instance unknown; see ``Registrar``."""
-        if self._instances.pop(instance.id, None) is not None:
+        known = self._instances.get(instance.name, {})
+        if known.pop(instance.id, None) is not None:
+            if not known:
+                del self._instances[instance.name]
             self._tell()
 
     async def watch(self, name: str, scheme: str | None = None, /) -> AsyncIterator[tuple[Instance, ...]]:
@@ -39,19 +42,14 @@ class MemoryRegistry:
         try:
             last: tuple[Instance, ...] | None = None
             while True:
-                found = self._find(name, scheme)
+                changed.clear()
+                found = await serving([*self._instances.get(name, {}).values()], scheme)
                 if found != last:
                     last = found
                     yield found
                 await changed.wait()
-                changed.clear()
         finally:
             self._changed.discard(changed)
-
-    def _find(self, name: str, scheme: str | None) -> tuple[Instance, ...]:
-        return tuple(
-            instance for instance in self._instances.values() if instance.name == name and serves(instance, scheme)
-        )
 
     def _tell(self) -> None:
         for changed in self._changed:

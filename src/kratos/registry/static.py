@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from kratos.live import Live, live
 from kratos.registry.base import Instance
-from kratos.registry.watching import serves
+from kratos.registry.listing import serving
 
 __all__ = ["Services", "StaticDiscovery"]
 
@@ -40,8 +40,7 @@ class StaticDiscovery:
             last: tuple[Instance, ...] | None = None
             while True:
                 changed.clear()
-                listed = self._services.value.get(name, ())
-                found = tuple(instance for instance in listed if serves(instance, scheme))
+                found = await serving(self._services.value.get(name, ()), scheme)
                 if found != last:
                     last = found
                     yield found

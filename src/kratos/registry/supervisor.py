@@ -1,8 +1,8 @@
 """``Registrations``: what keeps instances registered, whatever becomes of the registry.
 
-For each id there is one task, which has the driver hold the record, and hold it again when it was lost: for ever, with
-pauses that grow up to a limit and are of random length. A new record for an id, and its deregistration, wait until the
-task before them has ended, so that nothing which is under way can bring an old record back.
+For each id of a service there is one task, which has the driver hold the record, and hold it again when it was lost:
+for ever, with pauses that grow up to a limit and are of random length. A new record for an id, and its deregistration,
+wait until the task before them has ended, so that nothing which is under way can bring an old record back.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Registrations:
         self._keeper = keeper
         self._registry = registry
         self._patience = patience
-        self._steps: dict[str, _Step] = {}
+        self._steps: dict[tuple[str, str], _Step] = {}  # by service and id: several apps of a process may share an id
 
     def measure(self, meter: Meter) -> None:
         """Shows how many instances of a service are registered now: 0 for one that should be and is not."""
@@ -58,7 +58,7 @@ class Registrations:
             RuntimeError: Somebody registered the id anew, or deregistered it, before it could be found.
         """
         held = _Held(self._keeper, instance, self._registry, self._patience)
-        self._take_over(instance.id, held, held.run())
+        self._take_over(instance, held, held.run())
         await asyncio.wait([held.first])
         if held.first.cancelled():
             raise RuntimeError(f"{held.whose} was not registered: another word about this id came meanwhile")
@@ -72,13 +72,13 @@ class Registrations:
             Exception: What the driver says.
         """
         leaving = _Step()
-        task = self._take_over(instance.id, leaving, self._leave(instance, leaving))
+        task = self._take_over(instance, leaving, self._leave(instance, leaving))
         await asyncio.wait([task])
         task.result()
 
     def trouble(self, instance: Instance) -> str:
         """Returns why an instance cannot be found now; empty if it can. See ``Troubled``."""
-        step = self._steps.get(instance.id)
+        step = self._steps.get((instance.name, instance.id))
         return step.trouble if isinstance(step, _Held) else "it is not registered"
 
     async def aclose(self) -> None:
@@ -89,20 +89,21 @@ class Registrations:
         if pending:
             await asyncio.wait([step.task for step in pending], timeout=_CANCEL_SECONDS)
 
-    def _take_over(self, id: str, step: _Step, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _take_over(self, instance: Instance, step: _Step, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Makes ``step`` the last word about an id: what was said before it ends, and then it begins."""
-        before = self._steps.get(id)
+        key = instance.name, instance.id
+        before = self._steps.get(key)
         if before is not None:
             step.follow(before)
-        self._steps[id] = step
+        self._steps[key] = step
         # In a context of its own: a call in which an instance is registered ends before the registration does.
-        step.task = task = asyncio.create_task(work, name=f"kratos {self._registry} {id}", context=Context())
-        task.add_done_callback(lambda _: self._end(id, step))
+        step.task = task = asyncio.create_task(work, name=f"kratos {self._registry} {instance.id}", context=Context())
+        task.add_done_callback(lambda _: self._end(key, step))
         return task
 
-    def _end(self, id: str, step: _Step) -> None:
-        if self._steps.get(id) is step:
-            del self._steps[id]
+    def _end(self, key: tuple[str, str], step: _Step) -> None:
+        if self._steps.get(key) is step:
+            del self._steps[key]
         if not step.task.cancelled():
             step.task.exception()  # whoever wanted to know may have left
 

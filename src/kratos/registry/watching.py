@@ -4,34 +4,31 @@ However many watch a service, the driver is asked for it once. What it has said 
 
 A registry that was away may have lost its memory, and would make every client believe that nobody serves. So what it
 does not know any more when it comes back stays in the list for a while, until it is told anew or the time of grace is
-over. What it takes back while it is there is believed at once.
+over. That does not begin again when the registry is away once more; it only waits while that lasts. What the registry
+takes back while it is there is believed at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import Context
 from typing import Final
 
 from kratos.errors import Error
 from kratos.registry.base import Instance, Lister
+from kratos.registry.listing import known_again, ordered, serving
 from kratos.registry.patience import Patience
 
-__all__ = ["Watches", "serves"]
+__all__ = ["Watches"]
 
 logger = logging.getLogger("kratos.registry")
 
 _CANCEL_SECONDS: Final = 1.0
 _FIRST_SECONDS: Final = 30.0  # for the first list
 _REMIND_SECONDS: Final = 60.0
-
-
-def serves(instance: Instance, scheme: str | None) -> bool:
-    """Returns whether an instance has an endpoint of a scheme; None is any."""
-    return scheme is None or any(url.partition("://")[0] == scheme for url in instance.endpoints)
 
 
 class Watches:
@@ -58,7 +55,7 @@ class Watches:
             while not followed.is_over:
                 changed.clear()
                 if followed.listed is not None:
-                    found = tuple(instance for instance in followed.listed if serves(instance, scheme))
+                    found = await serving(followed.listed, scheme)
                     if found != last:
                         last = found
                         yield found
@@ -103,9 +100,12 @@ class _Followed:
         self._name = name
         self._what = f"{registry}: watching {name}"
         self._patience = patience
-        self._missed: dict[str, Instance] = {}  # known before the registry was away, and not since
         self._told: dict[str, Instance] = {}  # what the registry has said last
-        self._grace: asyncio.TimerHandle | None = None
+        self._missed: dict[str, Instance] = {}  # known before the registry was away, and not since
+        self._kept_until: dict[str, float] = {}  # when those that are missed are given up
+        self._giving_up: asyncio.Task[None] | None = None
+        self._known: dict[str, Instance] = {}  # both, as they are listed
+        self._settling = asyncio.Lock()
         self._failures = 0
         self._since: float | None = None
         self._reminded = 0.0
@@ -115,10 +115,11 @@ class _Followed:
     async def stop(self) -> None:
         """Ends it; returns when the driver's iterator is closed."""
         self.is_over = True
-        self._end_grace()
         self._tell()
-        self._task.cancel()
-        await asyncio.wait([self._task], timeout=_CANCEL_SECONDS)
+        tasks = [task for task in (self._task, self._giving_up) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -143,50 +144,61 @@ class _Followed:
         async with asyncio.timeout(_FIRST_SECONDS) as limit, aclosing(self._lister.lists(self._name)) as lists:
             async for found in lists:
                 limit.reschedule(None)
-                self._take(found, is_first=is_first)
+                await self._take([*found], is_first=is_first)
                 is_first = False
 
-    def _take(self, found: Iterable[Instance], *, is_first: bool) -> None:
+    async def _take(self, found: Sequence[Instance], *, is_first: bool) -> None:
         if self.is_over:
             raise asyncio.CancelledError  # the driver has kept it to itself
-        told = {instance.id: instance for instance in found if instance.name == self._name}
-        if is_first:
-            self._rejoice()
-            self._miss(told)
-        for known in told:
-            self._missed.pop(known, None)
-        if not self._missed:
-            self._end_grace()
-        self._told = told
-        self._settle()
+        async with self._settling:
+            told = await known_again(found, self._name, self._known)
+            if is_first:
+                self._rejoice()
+                self._miss(told)
+            for back in self._missed.keys() & told.keys():
+                del self._missed[back], self._kept_until[back]
+            self._told = told
+            await self._settle()
 
-    def _miss(self, told: dict[str, Instance]) -> None:
+    def _miss(self, told: Mapping[str, Instance]) -> None:
         """Keeps what a registry that was away does not know any more; the time of grace begins."""
-        self._end_grace()
-        missed = {instance.id: instance for instance in self.listed or () if instance.id not in told}
-        if missed and self._patience.grace > 0:
+        listed = self.listed or ()
+        missed = {instance.id: instance for instance in listed if instance.id not in told}
+        if not missed or not self._patience.grace > 0:
+            return
+        end = asyncio.get_running_loop().time() + self._patience.grace
+        before, self._kept_until = self._kept_until, {each: self._kept_until.get(each, end) for each in missed}
+        self._missed = missed
+        if not self._kept_until.keys() <= before.keys():
             words = "%s: it has come back without %d of %d instances, which are kept for %g s"
-            logger.warning(words, self._what, len(missed), len(self.listed or ()), self._patience.grace)
-            self._missed = missed
-            self._grace = asyncio.get_running_loop().call_later(self._patience.grace, self._give_up)
+            logger.warning(words, self._what, len(missed), len(listed), self._patience.grace)
+        if self._giving_up is None or self._giving_up.done():
+            name = f"kratos {self._what}: missed"
+            self._giving_up = asyncio.create_task(self._give_up(), name=name, context=Context())
 
-    def _give_up(self) -> None:
-        logger.warning("%s: %d instances have not come back", self._what, len(self._missed))
-        self._end_grace()
-        self._settle()
+    async def _give_up(self) -> None:
+        """Gives up those that are missed when their time is over, until nobody is missed any more."""
+        loop = asyncio.get_running_loop()
+        while self._kept_until:
+            next_end = min(self._kept_until.values())
+            await asyncio.sleep(next_end - loop.time())
+            if self._since is not None:  # nobody could come back; the last list stands
+                await asyncio.sleep(self._patience.last)
+                continue
+            async with self._settling:
+                dead = [each for each, end in self._kept_until.items() if end <= next_end]
+                for each in dead:
+                    del self._missed[each], self._kept_until[each]
+                if dead:
+                    logger.warning("%s: %d instances have not come back", self._what, len(dead))
+                    await self._settle()
 
-    def _end_grace(self) -> None:
-        self._missed = {}
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
         """Makes the list of what there is, and tells if it has changed."""
         known = self._missed | self._told
-        listed = tuple(known[each] for each in sorted(known))
-        if listed != self.listed:
-            self.listed = listed
+        if self.listed is None or known != self._known:
+            self.listed = await ordered(known)
+            self._known = known
             self._tell()
 
     def _tell(self) -> None:
@@ -195,8 +207,12 @@ class _Followed:
 
     def _rejoice(self) -> None:
         if self._since is not None:
-            logger.warning("%s: it is back after %.1f s", self._what, asyncio.get_running_loop().time() - self._since)
+            away = asyncio.get_running_loop().time() - self._since
+            logger.warning("%s: it is back after %.1f s", self._what, away)
             self._since = None
+            # The pause between two connections counts, or whoever is dead would stay where connections do not last.
+            more = max(0.0, away - self._patience.last)
+            self._kept_until = {each: end + more for each, end in self._kept_until.items()}
 
     def _complain(self, failure: Exception | None) -> None:
         """Tells the log that the registry is away: at once, and then once a minute."""

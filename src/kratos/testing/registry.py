@@ -181,7 +181,7 @@ class DiscoveryContract:
             waiting.cancel()
             async with asyncio.timeout(_LIMIT):
                 await asyncio.wait([waiting])
-            _check(waiting.cancelled(), "the cancellation was taken for something else")
+            _check(waiting.cancelled(), f"the cancellation was taken for something else: {waiting}")
         await _settled(lambda: asyncio.all_tasks() <= before, "tasks are left")
 
 
@@ -257,6 +257,23 @@ class RegistryContract:
             await registry.register(_instance("3"))
             await shop.ids("3")
             await bank.ids("2")
+
+    async def test_one_id_of_two_services(self) -> None:
+        """An id is unique in its service only: one registry object keeps both, and one leaves without the other."""
+        async with self._registries() as make, watching(make(), "shop") as shop, watching(make(), "bank") as bank:
+            registry = make()
+            await registry.register(_instance(version="s"))
+            await registry.register(_instance(name="bank", version="b"))
+            await shop.versions("s")
+            await bank.versions("b")
+            await registry.register(_instance(version="s2"))
+            await registry.deregister(_instance(name="bank"))
+            await bank.ids()
+            await shop.versions("s2")
+            if isinstance(registry, Troubled):
+                _check(not registry.trouble(_instance()), f"it is in trouble: {registry.trouble(_instance())}")
+            await registry.deregister(_instance())
+            await shop.ids()
 
     async def test_deregistering_nothing(self) -> None:
         """Who is unknown, or is deregistered twice, is deregistered."""
@@ -350,7 +367,7 @@ class RegistryContract:
                     waiting.cancel()
                     async with asyncio.timeout(_LIMIT):
                         await asyncio.wait([waiting])
-                    _check(waiting.cancelled(), "the cancellation was taken for something else")
+                    _check(waiting.cancelled(), f"the cancellation was taken for something else: {waiting}")
                 await _settled(lambda: asyncio.all_tasks() <= before, "tasks are left")
                 await registry.deregister(_instance())
                 await staying.ids()

@@ -1,30 +1,15 @@
-"""From what a registry says to the nodes of one client, without keeping the event loop."""
+"""From what a registry says to the nodes of one client, in steps."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
-from time import perf_counter
-from typing import Final
 
 from kratos.registry.base import Instance
 from kratos.selector.base import DEFAULT_WEIGHT, Filter, Node
 from kratos.selector.subset import Subset
 
-__all__ = ["collect", "fixed", "paced", "through"]
-
-SLICE_SECONDS: Final = 0.0005
-"""How long others wait at most, by and large, while ten thousand nodes are looked at."""
-
-
-async def paced(steps: Iterable[None]) -> None:
-    """Takes all steps, and lets others run between them."""
-    end = perf_counter() + SLICE_SECONDS
-    for _ in steps:
-        if perf_counter() > end:
-            await asyncio.sleep(0)
-            end = perf_counter() + SLICE_SECONDS
+__all__ = ["collect", "fixed", "through"]
 
 
 def collect(instances: Sequence[Instance], scheme: str, found: dict[str, Node]) -> Iterator[None]:

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from kratos.live import Live, live
 from kratos.registry.base import Discovery, Instance
+from kratos.registry.pacing import paced
 from kratos.selector.balancing import Balancing
 from kratos.selector.base import Node
 from kratos.selector.outlier import Ejection
 from kratos.selector.pool import Pool
 from kratos.selector.subset import Subset
-from kratos.transport.endpoints import collect, fixed, paced, through
+from kratos.transport.endpoints import collect, fixed, through
 from kratos.transport.target import Target
 
 __all__ = ["DEFAULT_BALANCING", "RETRY_SECONDS", "Members"]

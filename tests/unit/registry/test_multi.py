@@ -9,7 +9,7 @@ import pytest
 
 from kratos.metrics import PrometheusMeter
 from kratos.metrics.base import Meter
-from kratos.registry import Instance, MemoryRegistry, MultiRegistry, StaticDiscovery
+from kratos.registry import Instance, InvalidInstance, MemoryRegistry, MultiRegistry, StaticDiscovery
 from kratos.testing import FakeClock
 
 ONE = Instance("1", "shop", endpoints=("grpc://a:1",))
@@ -40,7 +40,7 @@ class Wild(MemoryRegistry):
             yield found
 
     def trouble(self, instance: Instance, /) -> str:
-        return "" if instance.id in self._instances else "no such instance"
+        return "" if instance.id in self._instances.get(instance.name, ()) else "no such instance"
 
     def measure(self, meter: Meter, /) -> None:
         self.measured.append(meter)
@@ -85,6 +85,99 @@ async def test_one_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ExceptionGroup, match="shop was not deregistered everywhere"):
         await multi.deregister(ONE)
     assert await listed(one) == ()
+
+
+class Starting:
+    """A registrar of a user's own, which does not try again by itself."""
+
+    def __init__(self, *fails: Exception) -> None:
+        self.fails = [*fails]
+        self.has: set[str] = set()
+
+    async def register(self, instance: Instance, /) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.has.add(instance.id)
+
+    async def deregister(self, instance: Instance, /) -> None:
+        self.has.discard(instance.id)
+
+
+async def test_one_that_gives_up_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    """It is asked until it takes the instance, and what stands in the way is told meanwhile."""
+    starting = Starting(ConnectionError("starting"), ConnectionError("still starting"))
+    multi = MultiRegistry(MemoryRegistry(), starting)
+    with FakeClock() as clock:
+        await multi.register(ONE)
+        assert multi.trouble(ONE) == "Starting: ConnectionError: starting"
+        await clock.advance(0.2)
+        await clock.advance(0.4)
+        assert starting.has == {"1"}
+        assert multi.trouble(ONE) == ""
+        assert "shop is registered by Starting, after 2 attempts that failed" in caplog.text
+        assert caplog.text.count("is not registered by") == 1
+        await multi.deregister(ONE)
+        assert starting.has == set()
+
+
+async def test_one_that_gives_up_and_is_left() -> None:
+    """Who has been deregistered meanwhile, or whose registry is closed, is not registered any more."""
+    starting = Starting(*(ConnectionError("starting") for _ in range(2)))
+    multi = MultiRegistry(MemoryRegistry(), starting)
+    with FakeClock() as clock:
+        await multi.register(ONE)
+        await multi.deregister(ONE)
+        await multi.register(ONE)
+        assert multi.trouble(ONE) == "Starting: ConnectionError: starting"
+        await multi.aclose()
+        for _ in range(10):
+            await clock.advance(10)
+    assert not starting.fails
+    assert starting.has == set()
+
+
+async def test_one_that_never_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+    """An instance that can never be registered there is not tried again, and is in trouble for ever."""
+    starting = Starting(InvalidInstance("too long"), AssertionError("asked again"))
+    multi = MultiRegistry(MemoryRegistry(), starting)
+    with FakeClock() as clock:
+        await multi.register(ONE)
+        await clock.advance(100)
+        assert multi.trouble(ONE) == "Starting: InvalidInstance: too long"
+    assert len(starting.fails) == 1
+    assert "Trying again" not in caplog.text
+
+
+async def test_one_fails_at_first_and_the_other_hangs() -> None:
+    """The one that takes it at its second attempt ends the waiting."""
+    starting = Starting(ConnectionError("starting"))
+    with FakeClock() as clock:
+        multi = MultiRegistry(Wild(), starting)
+        registering = asyncio.create_task(multi.register(ONE))
+        await clock.advance(0.2)
+        assert starting.has == {"1"}
+        await clock.advance(1.1)
+        await registering
+        assert multi.trouble(ONE) == "Wild: no such instance"
+        await multi.aclose()
+
+
+async def test_one_word_after_the_other() -> None:
+    """A later word about an id ends the earlier one, also while that is waiting for one before it."""
+    starting = Starting(*(ConnectionError("starting") for _ in range(3)))
+    multi = MultiRegistry(Wild(), starting)
+    with FakeClock() as clock:
+        words = []
+        for _ in range(3):
+            words.append(asyncio.create_task(multi.register(ONE)))
+            await asyncio.sleep(0)
+        for _ in range(4):
+            await clock.advance(2)
+        await asyncio.gather(*words)
+        assert starting.has == {"1"}
+        asking = {task for task in asyncio.all_tasks() if "kratos register" in task.get_name()}
+        assert asking == {each.task for each in multi._asked["shop", "1"] if not each.task.done()}
+        await multi.aclose()
 
 
 async def test_all_that_fail() -> None:
@@ -175,7 +268,7 @@ async def test_a_watch_that_ends() -> None:
 
     class Ending(MemoryRegistry):
         async def watch(self, name: str, scheme: str | None = None, /) -> AsyncIterator[tuple[Instance, ...]]:
-            yield self._find(name, scheme)
+            yield tuple(self._instances.get(name, {}).values())
 
     ending = Ending()
     with FakeClock() as clock:

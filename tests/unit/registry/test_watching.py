@@ -213,14 +213,53 @@ async def test_all_have_come_back(caplog: pytest.LogCaptureFixture) -> None:
             lister.say(one("1"))
             await later(clock, 100)
         await lister.restart()
-        await later(clock, 10)
-        await lister.restart()
-        await later(clock, 10)
+        await later(clock, 14)
         assert watcher.seen == ["1"]
-        await later(clock, 10)
+        await later(clock, 2)
         assert watcher.seen == ["1", ""]
         await watcher.leave()
     assert caplog.text.count("have not come back") == 1
+
+
+async def test_connections_that_do_not_last(caplog: pytest.LogCaptureFixture) -> None:
+    """The time of grace does not begin anew with each of them: who is dead is given up, each in time."""
+    lister = Lister(one("1"), one("2"), one("3"))
+    with FakeClock() as clock:
+        watcher = Watcher(Watches(lister, "etcd", Patience(first=0.1, last=0.5, random=lambda: 0.4)).watch("shop"))
+        await later(clock, 10)
+        for seconds in range(14):
+            await lister.restart(*(one("2") for _ in range(seconds < 10)), one("3"))
+            await later(clock, 1)
+        assert watcher.seen == ["123"]
+        await lister.restart(one("3"))
+        await later(clock, 2)
+        assert watcher.seen == ["123", "23"]
+        await later(clock, 6)
+        assert watcher.seen == ["123", "23"]
+        await later(clock, 4)
+        assert watcher.seen == ["123", "23", "3"]
+        await watcher.leave()
+    assert caplog.text.count("it has come back without") == 2
+    assert caplog.text.count("1 instances have not come back") == 2
+
+
+async def test_away_again_in_the_time_of_grace() -> None:
+    """An outage does not count: nobody could come back in it."""
+    lister = Lister(one("1"))
+    with FakeClock() as clock:
+        watcher = Watcher(Watches(lister, "etcd", Patience(first=1, last=1)).watch("shop"))
+        await later(clock, 10)
+        await lister.restart()
+        await later(clock, 5)
+        lister.fail(ConnectionError("away"))
+        await later(clock, 600)
+        assert watcher.seen == ["1"]
+        lister.say()
+        await later(clock, 8)
+        assert watcher.seen == ["1"]
+        await later(clock, 5)
+        assert watcher.seen == ["1", ""]
+        await watcher.leave()
 
 
 async def test_no_grace() -> None:

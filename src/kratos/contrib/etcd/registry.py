@@ -40,8 +40,9 @@ logger = logging.getLogger("kratos.registry")
 
 _RETRY_SECONDS: Final = 1.0
 _RENEW_SECONDS: Final = 5.0
-_SLASH: Final = re.compile("/")
 """The longest time between two signs of life: it is as long until we learn that etcd has forgotten us."""
+
+_SLASH: Final = re.compile("/")
 
 _Put: TypeAlias = Oneof[Literal["request_put"], PutRequest]
 
@@ -127,7 +128,7 @@ class EtcdRegistry(SupervisedRegistry):
         span = Span(self._below(name), below=True)
         async with self._etcd, aclosing(follow(self._etcd, span, self._read)) as states:
             async for state in states:
-                yield [instance for instance in state.values() if instance.name == name]
+                yield state.values()
 
     def _read(self, kv: KeyValue) -> Instance | None:
         return self._neighbours.read(kv.key.decode("utf-8", "backslashreplace"), kv.value)

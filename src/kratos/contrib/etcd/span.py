@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
@@ -11,6 +11,7 @@ from typing import Final, Generic, Literal, TypeAlias, TypeVar
 from kratos.codec.messages import Oneof
 from kratos.contrib.etcd.connection import Connection
 from kratos.errors import Forbidden, ServiceUnavailable
+from kratos.registry.pacing import paced
 from kratos.service import BidiCall
 from kratos.wire.etcd.etcdserverpb.rpc_kratos import KVClient, WatchClient
 from kratos.wire.etcd.etcdserverpb.rpc_pb import RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse
@@ -18,7 +19,9 @@ from kratos.wire.etcd.mvccpb.kv_pb import Event, KeyValue
 
 __all__ = ["Span", "follow", "load"]
 
-_PAGE: Final = 1000
+_PAGE: Final = 250
+"""Keys in one answer, which is read as a whole, and the event loop waits for that."""
+
 _GATHER_SECONDS: Final = 0.05
 """What changes within this time is told at once: a cluster that starts is thousands of changes."""
 
@@ -89,8 +92,7 @@ class _Following(Generic[T]):
     async def states(self, span: Span) -> AsyncGenerator[dict[bytes, T]]:
         """Yields all there is, until changes are not known any more."""
         found, revision = await load(self._etcd, span)
-        for each in found:
-            self._take(each, gone=False)
+        await self._take((each, False) for each in found)
         watch = asyncio.create_task(self._watch(span, revision), name=f"kratos etcd watch {span.key!r}")
         watch.add_done_callback(lambda _: self._changed.set())
         pause = 0.0
@@ -125,7 +127,7 @@ class _Following(Generic[T]):
             if not response.canceled:
                 self._changed.set()
             while not response.canceled:
-                self._take_events(response)
+                await self._take_events(response)
                 response = await _next(stream)
         if not response.compact_revision:
             raise Forbidden(f"etcd has ended a watch: {response.cancel_reason or 'it does not say why'}")
@@ -138,23 +140,29 @@ class _Following(Generic[T]):
         except TimeoutError:
             raise ServiceUnavailable(f"etcd has not begun a watch within {limit:g} s") from None
 
-    def _take_events(self, response: WatchResponse) -> None:
+    async def _take_events(self, response: WatchResponse) -> None:
         """Takes what has happened, when all of it is there."""
         self._pieces += response.events
         if response.fragment or not self._pieces:
             return
-        for event in self._pieces:
-            if event.kv is not None:
-                self._take(event.kv, gone=event.type == Event.EventType.DELETE)
-        self._pieces.clear()
+        pieces, self._pieces = self._pieces, []
+        await self._take((each.kv, each.type == Event.EventType.DELETE) for each in pieces if each.kv is not None)
         self._changed.set()
 
-    def _take(self, kv: KeyValue, *, gone: bool) -> None:
-        value = None if gone else self._read(kv)
-        if value is None:
-            self._held.pop(kv.key, None)
-        else:
-            self._held[kv.key] = value
+    async def _take(self, found: Iterable[tuple[KeyValue, bool]]) -> None:
+        """Takes what keys hold now, or that they are gone: all of it at once, after it was read in slices."""
+        values: dict[bytes, T | None] = {}
+        await paced(self._reading(found, values))
+        for key, value in values.items():
+            if value is None:
+                self._held.pop(key, None)
+            else:
+                self._held[key] = value
+
+    def _reading(self, found: Iterable[tuple[KeyValue, bool]], values: dict[bytes, T | None]) -> Iterator[None]:
+        for kv, gone in found:
+            values[kv.key] = None if gone else self._read(kv)
+            yield
 
 
 async def _next(stream: BidiCall[WatchRequest, WatchResponse]) -> WatchResponse:

@@ -10,6 +10,7 @@ from typing import Final
 
 from kratos.contrib.zookeeper.session import Options, Record, Session
 from kratos.registry.base import Instance, InvalidInstance
+from kratos.registry.pacing import apart, few_at_a_time
 from kratos.registry.patience import Patience
 from kratos.registry.record import Neighbours, encode
 from kratos.registry.segment import segment
@@ -26,6 +27,9 @@ _IDLE_SECONDS: Final = 0.5
 
 _GATHER_SECONDS: Final = 0.05
 """What changes within this time is told at once: a cluster that starts is thousands of changes."""
+
+_READERS: Final = 20
+"""That many records are asked for at a time, so that few answers come at once."""
 
 _LARGEST: Final = 1_000_000
 """Of a record. ZooKeeper closes the connection of whoever sends more than 1 MiB, and does not say why."""
@@ -227,11 +231,11 @@ class _Service:
         for path in self._stale:
             self._known.pop(path, None)
         self._stale.clear()  # before it asks: what changes while the answer is on its way is marked again
-        await asyncio.gather(*(self._read(path) for path in paths if path not in self._known))
+        self._known, unknown = await apart(paths, self._known)
+        await few_at_a_time(unknown, self._read, _READERS)
         if self._is_lost:
             raise ConnectionError("the connection with ZooKeeper was lost")
-        self._known = {path: self._known[path] for path in paths if path in self._known}
-        return [instance for instance in self._known.values() if instance is not None]
+        return [*filter(None, self._known.values())]
 
     async def _children(self) -> list[str]:
         while True:
