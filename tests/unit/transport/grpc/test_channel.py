@@ -43,6 +43,7 @@ from kratos.metadata import Metadata
 from kratos.transport.channel import Channel
 from kratos.transport.client import Client
 from kratos.transport.grpc.channel import GRPCChannel
+from kratos.transport.grpc.failures import connection_error
 from kratos.transport.grpc.options import KeepAlive, Limits
 from kratos.transport.resolve import Single
 from kratos.wire.google.rpc.error_details_pb import BadRequest, ErrorInfo, RetryInfo
@@ -659,6 +660,40 @@ async def test_connection_lost(method: str) -> None:
             await call_of(KindsClient(client), method)
         assert failure.value.reason == "CONNECTION_LOST"
     server.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Socket closed",
+        "Stream removed (Socket closed (GOAWAY received; Error code: 0; Debug Text: ))",
+        "Stream removed (RST_STREAM (Received RST_STREAM with error code 7))",
+        "GOAWAY received; Error code: 11; Debug Text: too_many_pings",
+        "recvmsg:Connection reset by peer (104)",
+        "sendmsg: Broken pipe (32)",
+        "keepalive timeout",
+        "ping timeout",
+        "max connection age",
+        "Too many pings",
+    ],
+)
+def test_words_for_a_lost_connection(words: str) -> None:
+    """By its words alone does grpcio tell that a connection was lost."""
+    lost = connection_error(words, "x:1", tls=False)
+    assert lost is not None
+    assert (lost.code, lost.reason) == (503, "CONNECTION_LOST")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["upstream keepalive probe failed", "Socket closed by the keeper", "no GOAWAY received", "the Stream removed itself"],
+)
+async def test_words_of_a_peer(rig: Rig, words: str) -> None:
+    """A peer that is unavailable by its own account has not been lost, though it uses words of grpcio's."""
+    rig.plain.answers = {"Echo": failing(grpc.StatusCode.UNAVAILABLE, words)}
+    with pytest.raises(ServiceUnavailable) as failure:
+        await rig.api.echo(Ping())
+    assert (failure.value.message, failure.value.reason) == (words, "")
 
 
 async def test_wait_for_ready(rig: Rig) -> None:
