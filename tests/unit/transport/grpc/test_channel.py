@@ -42,6 +42,7 @@ from kratos.handler import Handler, Messages
 from kratos.metadata import Metadata
 from kratos.transport.channel import Channel
 from kratos.transport.client import Client
+from kratos.transport.grpc import channel as channels
 from kratos.transport.grpc.channel import GRPCChannel
 from kratos.transport.grpc.failures import connection_error
 from kratos.transport.grpc.options import KeepAlive, Limits
@@ -115,6 +116,10 @@ async def echo(data: bytes, context: Context) -> bytes:
 async def chat(requests: Any, context: Context) -> None:
     while (data := await context.read()) is not grpc.aio.EOF:
         await context.write(data)
+
+
+async def watch_once(data: bytes, context: Context) -> None:
+    await context.write(data)
 
 
 async def hang(request: Any, context: Context) -> None:
@@ -398,6 +403,23 @@ async def test_failure_while_sending(rig: Rig) -> None:
                 async with open_() as stream:
                     while True:
                         await stream.send(Ping(text="x" * 1000))
+
+
+async def test_sending_by_what_is_public(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where grpcio has not the private part that we send by, it is sent by write(); a call that is over is no failure."""
+    monkeypatch.setattr(channels, "INNER", "_gone")
+    rig.plain.answers = {"Chat": chat, "Watch": watch_once}
+    async with no_task_left():
+        async with rig.api.chat() as both:
+            await both.send(Ping(text="a", count=1))
+            assert await anext(aiter(both)) == Pong(text="a", count=1)
+        async with rig.api.watch(Ping(text="b"), reply=Reply()) as replies:
+            assert [reply.text async for reply in replies] == ["b"]
+        rig.plain.answers = {"Chat": failing(grpc.StatusCode.NOT_FOUND)}
+        with pytest.raises(Error):  # of which kind, grpcio may have lost
+            async with rig.api.chat() as both:
+                for _ in range(1000):
+                    await both.send(Ping())
 
 
 async def test_answer_before_all_is_sent(rig: Rig) -> None:
