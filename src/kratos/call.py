@@ -7,6 +7,7 @@ of the call, whichever protocol brought it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -367,7 +368,15 @@ class Call:
         return max(0.0, self.deadline - self._clock().time())
 
     def shorten(self, seconds: float, limit: Limit = "method") -> None:
-        """Ends the call ``seconds`` from now at the latest; a longer time than is left changes nothing."""
+        """Ends the call ``seconds`` from now at the latest; a longer time than is left, or for ever, changes nothing.
+
+        Raises:
+            ValueError: It is no number.
+        """
+        if not seconds < math.inf:
+            if math.isnan(seconds):
+                raise ValueError(f"{self.operation.name}: a time limit of {seconds} s; for no limit leave it out")
+            return
         deadline = self._clock().time() + seconds
         if self.deadline is not None and self.deadline <= deadline:
             return

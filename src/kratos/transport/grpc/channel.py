@@ -16,7 +16,7 @@ from kratos.errors import ClientClosed, Error, InternalServer, Unimplemented
 from kratos.handler import Messages
 from kratos.operation import AnyOperation
 from kratos.transport.channel import HURRIED, Unreached
-from kratos.transport.deadline import expired
+from kratos.transport.deadline import MOST_SECONDS, expired
 from kratos.transport.grpc.failures import closed, connection_error
 from kratos.transport.grpc.headers import from_grpc, to_grpc
 from kratos.transport.grpc.options import DEFAULT_LIMITS, KeepAlive, Limits, channel_options
@@ -323,7 +323,7 @@ def _as_sent(seconds: float) -> float:
 
     It adds a millisecond and rounds up to three digits, or two: of 1 s the next hop would have 1.01 s.
     """
-    milliseconds = int(seconds * 1000 + 1e-6)
+    milliseconds = int(min(seconds, MOST_SECONDS) * 1000 + 1e-6)
     milliseconds -= milliseconds % int(10 ** max(0, len(str(milliseconds)) - 3))
     return max(milliseconds - 1, 0.1) / 1000
 

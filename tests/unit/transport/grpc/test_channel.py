@@ -684,6 +684,23 @@ async def test_connection_lost(method: str) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), 1e10, 1e12, 99_999_999.5])
+async def test_limits_that_nobody_lives_to_see(rig: Rig, seconds: float) -> None:
+    """A limit longer than gRPC can write is its longest, and one that is for ever is none."""
+    rig.plain.answers = {"Echo": echo}
+    assert await rig.api.echo(Ping(text="a"), timeout=seconds) == Pong(text="a")
+    left = rig.plain.contexts[0].time_remaining()
+    assert left is None if seconds == float("inf") else left > 9e7
+    usual = Client(rig.client._channels, timeout=seconds)
+    assert await KindsClient(usual).echo(Ping(text="b")) == Pong(text="b")
+
+
+async def test_a_limit_that_is_no_number(rig: Rig) -> None:
+    """It is refused, with what to do instead."""
+    with pytest.raises(ValueError, match="leave it out"):
+        await rig.api.echo(Ping(), timeout=float("nan"))
+
+
 @pytest.mark.parametrize(
     "words",
     [
