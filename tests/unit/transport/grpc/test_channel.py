@@ -725,7 +725,12 @@ def test_words_for_a_lost_connection(words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["upstream keepalive probe failed", "Socket closed by the keeper", "no GOAWAY received", "the Stream removed itself"],
+    [
+        "upstream keepalive probe failed",
+        "Socket closed by the keeper",
+        "no GOAWAY received",
+        "the Stream removed itself",
+    ],
 )
 async def test_words_of_a_peer(rig: Rig, words: str) -> None:
     """A peer that is unavailable by its own account has not been lost, though it uses words of grpcio's."""
