@@ -406,7 +406,7 @@ async def test_failure_while_sending(rig: Rig) -> None:
 
 
 async def test_sending_by_what_is_public(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where grpcio has not the private part that we send by, it is sent by write(); a call that is over is no failure."""
+    """Where grpcio has not the private part that we send by, we send by write(); a call that is over is no failure."""
     monkeypatch.setattr(channels, "INNER", "_gone")
     rig.plain.answers = {"Chat": chat, "Watch": watch_once}
     async with no_task_left():

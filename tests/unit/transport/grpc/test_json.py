@@ -74,7 +74,7 @@ def readable_as_both(**fields: object) -> bytes:
 
 
 def test_both_is_json() -> None:
-    """What is a JSON object is read as one, though somebody took care that it is readable in the binary form as well."""
+    """What is a JSON object is read as one, though somebody took care that it is readable in the binary form too."""
     (_, operation), *_ = Kinds.__operations__
     data = readable_as_both(count=3)
     assert Ping.from_binary(data).text == ""

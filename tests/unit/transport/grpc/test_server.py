@@ -225,7 +225,7 @@ async def test_large_error_still_arrives(serve: Any) -> None:
     ids=["chinese", "emoji", "control", "all", "reason", "metadata"],
 )
 async def test_errors_in_any_script_arrive(serve: Any, message: str, reason: str, metadata: dict[str, str]) -> None:
-    """A peer with the usual limit for headers, 8 KiB, gets code, reason and as much of the message as there is room for."""
+    """A peer with the usual limit for headers, 8 KiB, gets code, reason and as much of the message as there is room."""
 
     async def failing(request: Any, call: Call, next: Handler) -> Any:
         raise NotFound(message, reason=reason, metadata=metadata)

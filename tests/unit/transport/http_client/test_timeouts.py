@@ -6,10 +6,9 @@ import math
 
 import pytest
 from aiohttp import web
+from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
 from hypothesis import given
 from hypothesis import strategies as st
-
-from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping
 from unit.transport.http_client.rig import kinds
 
 from kratos.transport.deadline import format_timeout, parse_timeout
