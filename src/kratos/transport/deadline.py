@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import sys
 from contextvars import Context
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from kratos.call import Call, Limit
+from kratos.development import in_development
 from kratos.errors import BadRequest, GatewayTimeout
 from kratos.live import Live
 
@@ -113,6 +115,7 @@ class Deadlines:
         self._live = seconds.map(positive) if isinstance(seconds, Live) else None
         self._seconds = _finite(seconds.value if isinstance(seconds, Live) else seconds)
         self._limit: Limit = limit
+        self._lenient = limit == "server" and in_development()
         self._usual: dict[Watch, None] = {}
         self._before: list[dict[Watch, None]] = []  # calls with what was the usual limit when they began
         self._others: dict[int, dict[Watch, None]] = {}  # by the number of the sweep that ends them
@@ -124,7 +127,7 @@ class Deadlines:
 
         Args:
             call: Gets the usual deadline unless it has an earlier one.
-            usual: Whether the usual limit applies; streams have none.
+            usual: Whether the usual limit applies; streams have none, nor what developers debug on a server.
         """
         loop = asyncio.get_running_loop()  # once: Python 3.11 makes a system call of it
         task = asyncio.current_task(loop)
@@ -134,7 +137,7 @@ class Deadlines:
         call.timed_by(watch, loop)
         if self._live is not None and self._live.value != self._seconds:
             self._change(self._live.value)
-        if usual and self._seconds is not None:
+        if usual and self._seconds is not None and not (self._lenient and _debugged()):
             deadline = now + self._seconds
             if call.deadline is None or deadline < call.deadline:
                 call.deadline = watch.deadline = deadline
@@ -201,6 +204,8 @@ class Deadlines:
 
 def in_words(seconds: Seconds) -> str:
     """Returns the usual limit of a server as its banner says it."""
+    if in_development() and _debugged():
+        return "no time limit under a debugger"
     now = _finite(seconds.value if isinstance(seconds, Live) else seconds)
     return "no time limit" if now is None else f"calls up to {now:g} s"
 
@@ -214,6 +219,11 @@ def positive(seconds: float | None) -> float | None:
     if seconds is not None and not seconds > 0:
         raise ValueError(f"{seconds!r} s: a call needs more than no time")
     return _finite(seconds)
+
+
+def _debugged() -> bool:
+    """Whether an editor's debugger is there: somebody may sit at a breakpoint, and no time limit helps them."""
+    return "pydevd" in sys.modules
 
 
 def _finite(seconds: float | None) -> float | None:
