@@ -14,12 +14,14 @@ import re
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
 
+from kratos.blame import blame, is_explained
 from kratos.call import AppInfo
 from kratos.development import in_development
 from kratos.handler import Middleware
@@ -38,7 +40,7 @@ from kratos.service import Service
 from kratos.version import __version__
 from kratos.watchdog import Watchdog
 
-__all__ = ["App", "Hook", "Onlooker", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
+__all__ = ["App", "Extending", "Hook", "Onlooker", "Server", "Shutdown", "Source", "loop_factory", "make", "run"]
 
 logger = logging.getLogger("kratos.app")
 
@@ -96,6 +98,16 @@ class Onlooker(Protocol):
 
     def look_at(self, app: App) -> None:
         """Takes the app, all servers of which are mounted; called once, before ``start``. Raises nothing."""
+        ...
+
+
+@runtime_checkable
+class Extending(Protocol):
+    """A server with middleware of its own, inside of the app's: it is measured and closed like the app's."""
+
+    @property
+    def middleware(self) -> Sequence[Middleware]:
+        """What this server was given, the first one outermost."""
         ...
 
 
@@ -182,6 +194,9 @@ class App:
         self._announcement: Announcement | None = None
         self._watchdog = Watchdog()
         self._middleware = self._usual() if middleware is None else tuple(middleware)
+        servers_own = (each for server in self.servers if isinstance(server, Extending) for each in server.middleware)
+        # Some may belong to several servers.
+        self._parts = tuple({id(each): each for each in (*self._middleware, *servers_own)}.values())
         self._lag = LoopLag(self.meter)
         self._measure()
         for server in self.servers:
@@ -200,7 +215,7 @@ class App:
         build = self.meter.gauge("kratos_build_info", "Who this is: always 1.", labels=tuple(facts))
         build.labels(*facts.values()).set(1)
         show(self.meter, "log", lost)  # read when somebody asks: programs set up their log before or after
-        parts: tuple[object, ...] = (*self._middleware, *self.servers, self.registrar)
+        parts: tuple[object, ...] = (*self._parts, *self.servers, self.registrar)
         for part in parts:
             if isinstance(part, Measured):
                 part.measure(self.meter)
@@ -209,7 +224,8 @@ class App:
         """Serves until SIGINT or SIGTERM, drains, and returns. A second signal ends the process at once.
 
         Raises:
-            SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
+            SystemExit: An address cannot be had, or what was configured is wrong; what and where is printed, and the
+                exit code is 1.
         """
         run(self)
 
@@ -311,7 +327,7 @@ class App:
             # Twice the time: a server that keeps its own limit is never cut off by ours.
             stops = [_bounded(server.stop(limits.finish), limits.finish * 2 + 1, "stop", server) for server in servers]
             failures += filter(None, await asyncio.gather(*stops))
-        for part in (*self._middleware, self.meter):
+        for part in (*self._parts, self.meter):
             if isinstance(part, _Closing):
                 failures += filter(None, [await _bounded(part.aclose(), limits.hook, "close", part)])
         self._watchdog.stop()
@@ -409,8 +425,8 @@ def run(source: Source) -> None:
         source: An app, or a function, plain or async, that makes one: it may read a configuration first.
 
     Raises:
-        SystemExit: An address cannot be had; the reason is printed and the exit code is 1.
-        TypeError: The function returns no app.
+        SystemExit: An address cannot be had, or what was configured is wrong; what and where is printed, and the exit
+            code is 1.
     """
 
     async def serve() -> None:
@@ -419,8 +435,10 @@ def run(source: Source) -> None:
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve())
-    except OSError as failure:
-        sys.exit(str(failure.strerror or failure))
+    except Exception as failure:
+        if not is_explained(failure):
+            raise
+        sys.exit(blame(failure, Path.cwd()))
 
 
 def _to_stderr(text: str) -> None:

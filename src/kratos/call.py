@@ -286,6 +286,7 @@ class Call:
         peer: The other end.
         headers: Request headers: read them on the server, add to them on the client.
         reply: Status, headers and trailers of the reply: write them on the server, read them on the client.
+        arrived: When the server had the call, in the event loop's time; None is when dispatch begins.
         deadline: When time is up, in the event loop's time (``loop.time()``); None is never. See ``shorten``.
         limit: Whose limit the deadline is.
         fields: What log lines about this call print: trace ids and the like.
@@ -301,8 +302,8 @@ class Call:
 
     __slots__ = (
         "_loop",
-        "_metadata", "_reply_maps", "_sink", "_timer", "app", "deadline", "fields", "headers", "kind", "known", "limit",
-        "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
+        "_metadata", "_reply_maps", "_sink", "_timer", "app", "arrived", "deadline", "fields", "headers", "kind",
+        "known", "limit", "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
     )  # fmt: skip
 
     def __init__(
@@ -324,6 +325,7 @@ class Call:
         self.peer = peer
         self.headers = headers
         self.reply = Reply() if reply is None else reply
+        self.arrived: float | None = None
         self.deadline: float | None = None
         self.limit: Limit | None = None
         self.fields: dict[str, Any] = {}
@@ -367,17 +369,22 @@ class Call:
             return None
         return max(0.0, self.deadline - self._clock().time())
 
-    def shorten(self, seconds: float, limit: Limit = "method") -> None:
-        """Ends the call ``seconds`` from now at the latest; a longer time than is left, or for ever, changes nothing.
+    def shorten(self, seconds: float, limit: Limit = "method", *, since: float | None = None) -> None:
+        """Ends the call after so many seconds at the latest; a longer time than is left, or for ever, changes nothing.
+
+        Args:
+            seconds: How many.
+            limit: Whose limit that is.
+            since: From when they count, in the event loop's time; from now if not given.
 
         Raises:
-            ValueError: It is no number.
+            ValueError: ``seconds`` is no number.
         """
         if not seconds < math.inf:
             if math.isnan(seconds):
                 raise ValueError(f"{self.operation.name}: a time limit of {seconds} s; for no limit leave it out")
             return
-        deadline = self._clock().time() + seconds
+        deadline = (self._clock().time() if since is None else since) + seconds
         if self.deadline is not None and self.deadline <= deadline:
             return
         self.deadline = deadline

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, cast, runtime_checkable
 
@@ -36,12 +36,14 @@ __all__ = [
     "Limiting",
     "Messages",
     "Middleware",
+    "Telling",
     "Where",
     "chain",
     "conceal",
     "only",
     "outcome",
     "time_limit",
+    "told_once",
     "unwrapped",
 ]
 
@@ -94,6 +96,19 @@ class Limiting(Protocol):
     @property
     def seconds(self) -> float:
         """How long a call that begins now may take."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A middleware, or what its bound method belongs to, that tells of each call somewhere: counts it, logs it."""
+
+    def tells(self, meter: Meter, /) -> tuple[str, Hashable]:
+        """Returns what it is called, and where it tells of a call.
+
+        Args:
+            meter: The app's, for who has no other.
+        """
         ...
 
 
@@ -155,6 +170,32 @@ def time_limit(middleware: Iterable[Middleware], operation: AnyOperation) -> flo
     """Returns the shortest limit, in seconds, that the middleware of one operation set to it; None for none."""
     owners = [getattr(member, "__self__", member) for member in _bound(middleware, operation)]
     return min((owner.seconds for owner in owners if isinstance(owner, Limiting)), default=None)
+
+
+def told_once(middleware: Iterable[Middleware], operation: AnyOperation, meter: Meter) -> None:
+    """Sees to it that each call of one operation is told once in each place.
+
+    Args:
+        middleware: The whole chain.
+        operation: What is called.
+        meter: The app's.
+
+    Raises:
+        ValueError: It would be counted, or logged, twice; the message says what to leave out.
+    """
+    seen: set[tuple[str, Hashable]] = set()
+    for member in _bound(middleware, operation):
+        owner = getattr(member, "__self__", member)
+        if not isinstance(owner, Telling):
+            continue
+        told = owner.tells(meter)
+        if told in seen:
+            raise ValueError(
+                f"{told[0]} is twice in the chain of {operation.name}, so each call would count twice: a server has "
+                "the app's middleware first, and for an app that is given none that is recovery(), metrics(), "
+                f"access_log(). Leave out the server's {told[0]}, or give the app middleware=[...] without it"
+            )
+        seen.add(told)
 
 
 def _link(middleware: Middleware, following: Handler) -> Handler:

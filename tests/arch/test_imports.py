@@ -27,7 +27,7 @@ VENDORS = (
 
 # The house as it will stand: enough modules for every contract to have something to say.
 HOUSE = (
-    "version", "lazy", "cookies", "masking", "pathtemplate", "errors", "metadata", "live", "operation", "call",
+    "version", "lazy", "blame", "cookies", "masking", "pathtemplate", "errors", "metadata", "live", "operation", "call",
     "handler", "service",
     "wire.google", "wire.etcd.rpc", "metrics.base", "metrics.prometheus", "metrics.noop", "codec.base",
     "codec.messages", "codec.yaml", "codec.multipart",

@@ -19,6 +19,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
+from telemetry.stub import stub
 
 from kratos.tools.scaffold.template import LAYOUTS
 
@@ -136,13 +137,13 @@ def free_address(ports: tuple[int, ...]) -> str:
 
 
 @asynccontextmanager
-async def served(project: Path, host: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(project: Path, host: str, **further: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs ``python -m`` the project until both servers accept."""
     prefix = f"{PACKAGE.upper()}_SERVER__"
     ports = {"HTTP": 8000, "GRPC": 9000, "ADMIN": 9100}
     settings = {"HOST": host, **{f"{prefix}{kind}__ADDR": f"{host}:{port}" for kind, port in ports.items()}}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", PACKAGE, cwd=project, env=clean(**settings), stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", PACKAGE, cwd=project, env=clean(**settings, **further), stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
     try:
@@ -209,6 +210,23 @@ async def test_served(project: Path) -> None:
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             assert await process.wait() == 0
+
+
+async def test_traced(project: Path) -> None:
+    """Calls are traced where OpenTelemetry's variable names a collector, and only then is any of that loaded."""
+    host = free_address((8000, 9000, 9100))
+    with stub() as collector:
+        async with served(project, host, OTEL_EXPORTER_OTLP_ENDPOINT=collector.grpc) as process:
+            await asyncio.to_thread(read, f"http://{host}:8000/helloworld/kratos")
+            process.send_signal(signal.SIGTERM)  # what waits is sent before it ends
+            async with asyncio.timeout(60):
+                assert await process.wait() == 0
+    assert [(span.service, span.name) for span in collector.spans] == [(NAME, "helloworld.v1.Greeter/SayHello")]
+    assert collector.logs == collector.points == []
+    loaded = (
+        f"import sys, {PACKAGE}.main; print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
+    )
+    assert run("-c", loaded, cwd=project).strip() == "[]"
 
 
 def probes(project: Path) -> set[tuple[int, str]]:

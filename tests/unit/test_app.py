@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from typing import Any
 import pytest
 from fixtures.gen.fixture.helloworld.v1.greeter_kratos import GreeterClient, GreeterService
 from fixtures.gen.fixture.helloworld.v1.greeter_pb import HelloReply, HelloRequest
+from opentelemetry.sdk.trace import TracerProvider
 
 from kratos import GRPCClient, GRPCServer, HTTPClient, HTTPServer
-from kratos.app import App, Hook, Shutdown, make
+from kratos.app import App, Hook, Shutdown, make, run
 from kratos.call import AppInfo, Call
+from kratos.config.base import ConfigError, Place, Problem
 from kratos.errors import Error, NotFound
-from kratos.handler import Middleware
+from kratos.handler import Middleware, only
 from kratos.metrics import NoopMeter, PrometheusMeter
+from kratos.middleware import access_log, metrics, recovery, tracing
 from kratos.registry import Instance, MemoryRegistry, Registration
 from kratos.service import Service
 from kratos.testing import FakeClock
@@ -445,6 +448,34 @@ async def test_make() -> None:
         await make(1)  # type: ignore[arg-type]  # what people may do
 
 
+def test_what_stops_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with what the app was given ends the process in words; a defect has its traceback."""
+    monkeypatch.chdir(tmp_path)
+
+    async def misconfigured() -> App:
+        raise ConfigError([Problem("is 0", "server.port", Place("config.yaml", 3))])
+
+    def unregistrable() -> App:
+        return App(name="shop", registration=Registration(wait=0))
+
+    def broken() -> App:
+        return App(name=str(int("shop")))
+
+    with pytest.raises(SystemExit, match=r"^config\.yaml:3: server\.port: is 0$"):
+        run(misconfigured)
+    with pytest.raises(SystemExit, match=r"ValueError: wait is 0: it must be a positive number of seconds$"):
+        run(unregistrable)
+    with pytest.raises(SystemExit, match=r"TypeError: None is not an App: .* has to return one$"):
+        run(lambda: None)  # type: ignore[arg-type, return-value]  # what people may do
+    with pytest.raises(SystemExit, match=r"^a cannot start$"):
+        App(name="shop", servers=[Recorder("a", [], fail="start")]).run()
+    with pytest.raises(ValueError, match="invalid literal"):
+        run(broken)
+    monkeypatch.chdir(Path(__file__).parent)
+    with pytest.raises(SystemExit, match=r"^test_app.py:\d+: ValueError: wait is 0"):
+        run(unregistrable)
+
+
 async def test_serve_with_hooks() -> None:
     """Further hooks are inside of the app's own: all is ready when they are entered, nothing listens yet.
 
@@ -474,6 +505,9 @@ async def test_serve_with_hooks() -> None:
     async with app:
         pass
     assert log == ["enter own", "start a", "stop a within 10.0", "leave own"]
+
+
+TRACERS = TracerProvider()
 
 
 class Greeter(GreeterService):
@@ -507,6 +541,56 @@ async def test_the_usual_chain(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = [("200", ""), ("404", "USER_NOT_FOUND"), ("500", "UNKNOWN")]
     name = "/fixture.helloworld.v1.Greeter/SayHello"
     assert sorted(counted) == [(kind, name, *outcome) for kind in ("grpc", "http") for outcome in outcomes]
+
+
+def watched(over: str, *middleware: Middleware, chain: Iterable[Middleware] | None = None) -> App:
+    """Returns an app with a server that has middleware of its own."""
+    server = {"http": HTTPServer, "grpc": GRPCServer}[over]("127.0.0.1:0", middleware=middleware)
+    return App(name="shop", services=[Greeter()], servers=[server], middleware=chain)
+
+
+@pytest.mark.parametrize("over", ["http", "grpc"])
+@pytest.mark.parametrize(
+    "make_it", [metrics, access_log, lambda: only("/fixture.*", metrics()), lambda: tracing(TRACERS)]
+)
+def test_no_call_is_told_twice(over: str, make_it: Callable[[], Middleware]) -> None:
+    """What counts, logs or traces a call in the app's chain may not be once more in the server's."""
+    words = (
+        r"^(metrics|access_log|tracing)\(\) is twice in the chain of /fixture.*Greeter/\w+, .* Leave out the server's"
+    )
+    with pytest.raises(ValueError, match=words):
+        watched(over, make_it(), chain=[recovery(), tracing(TRACERS), metrics(), access_log()])
+
+
+@pytest.mark.parametrize("over", ["http", "grpc"])
+def test_the_usual_chain_is_not_doubled(over: str) -> None:
+    """An app that is given no middleware counts and logs, so its servers need not; they may do so elsewhere."""
+    for twice in (metrics(), access_log(), access_log(to=sys.stderr)):
+        with pytest.raises(ValueError, match="for an app that is given none that is"):
+            watched(over, twice)
+    meter = PrometheusMeter()
+    with pytest.raises(ValueError, match=r"^metrics\(\) is twice"):
+        App(name="shop", services=[Greeter()], servers=[HTTPServer(middleware=[metrics(meter)])], meter=meter)
+    elsewhere = metrics(meter), access_log(to="access.log"), access_log(records=True), only("/other/*", metrics())
+    watched(over, *elsewhere)
+    with pytest.raises(ValueError, match=r"^access_log\(\) is twice"):
+        watched(over, *elsewhere, access_log(to=Path("access.log")))
+
+
+async def test_what_servers_have_is_measured_and_closed(tmp_path: Path) -> None:
+    """The figures of a server's own middleware are shown, once though it has two servers; it is closed with the app."""
+    file, nowhere = tmp_path / "access.log", access_log(to=tmp_path / "nowhere" / "access.log")
+    own = [metrics(), access_log(to=file), nowhere]
+    servers = [HTTPServer("127.0.0.1:0", middleware=own), GRPCServer("127.0.0.1:0", middleware=own)]
+    app = App(name="shop", services=[Greeter()], servers=servers, middleware=[], shutdown=Shutdown(drain=0))
+    async with app, HTTPClient(app.info.endpoints[0]) as http, GRPCClient(app.info.endpoints[1]) as grpc:
+        for conn in (http, grpc):
+            await GreeterClient(conn).say_hello(HelloRequest(name="kratos"))
+    assert len(file.read_text().splitlines()) == 2
+    assert isinstance(app.meter, PrometheusMeter)
+    text = app.meter.render()[1].decode()
+    assert re.findall(r"^server_requests_code_total{.*} (.*)$", text, re.MULTILINE) == ["1.0", "1.0"]
+    assert re.findall(r'^kratos_log_lines_lost_total{log="access"} (.*)$', text, re.MULTILINE) == ["2.0"]
 
 
 async def test_the_usual_chain_without_a_meter() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,6 +91,25 @@ async def test_what_was_said_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KRATOS_ADVERTISE", "shop:80")
     with pytest.raises(ValueError, match="KRATOS_ADVERTISE or advertise is 'shop:80'"):
         await app(registry).__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("variable", "registration", "said"),
+    [
+        ("shop:80", None, "KRATOS_ADVERTISE or advertise is 'shop:80': it has to be a host without a port"),
+        ("10.0.0.0/99", None, "KRATOS_ADVERTISE or advertise is '10.0.0.0/99': .* a network is written as 10.0.0.0/8"),
+        ("192.168.0.0/16", None, "this machine has no address in 192.168.0.0/16, .*; set KRATOS_ADVERTISE"),
+        ("", Registration(advertise="http://"), "KRATOS_ADVERTISE or advertise has 'http://': it is no URL such as"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    monkeypatch: pytest.MonkeyPatch, variable: str, registration: Registration | None, said: str
+) -> None:
+    """A program that was configured wrongly ends with what is wrong, without a traceback, as under ``kratos run``."""
+    monkeypatch.setenv("KRATOS_ADVERTISE", variable)
+    with pytest.raises(SystemExit) as end:
+        app(MemoryRegistry(), registration).run()
+    assert re.match(f"(ValueError: )?{said}", str(end.value.code)), end.value.code
 
 
 async def test_without_a_registry_nothing_is_changed() -> None:

@@ -6,8 +6,11 @@ The call pays for a tuple on a queue; a thread turns tuples into text and writes
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Hashable
 from traceback import format_exception_only
 from typing import Any, cast
 
@@ -15,7 +18,7 @@ from kratos.call import Call
 from kratos.errors import Error
 from kratos.handler import Handler, Messages, Middleware, outcome, unwrapped
 from kratos.log.access import Format, Line, to_logging, to_stream
-from kratos.log.entry import USUAL
+from kratos.log.entry import ACCESS, USUAL
 from kratos.log.json import quoted, value
 from kratos.log.lost import show
 from kratos.log.queue import Queue
@@ -26,6 +29,8 @@ from kratos.metrics.base import Meter
 from kratos.operation import AnyOperation
 
 __all__ = ["AccessLog", "access_log"]
+
+logger = logging.getLogger(ACCESS)
 
 _LONGEST_ERROR = 2000
 _LONGEST_ARGS = 4096
@@ -60,7 +65,7 @@ def access_log(
     """
     rules = redact or USUAL
     queue = Queue(to_logging(rules) if records else to_stream(to, format, rules), limit=limit)
-    return AccessLog(queue, rules if args else None)
+    return AccessLog(queue, rules if args else None, to=id(logger) if records else _where(to))
 
 
 class AccessLog:
@@ -69,11 +74,13 @@ class AccessLog:
     Args:
         queue: Takes the lines.
         rules: How requests are masked; None leaves them out.
+        to: Where the lines end up, which is not the same for two access logs of one server; stderr if not given.
     """
 
-    def __init__(self, queue: Queue[Line], rules: Redaction | None = None) -> None:
+    def __init__(self, queue: Queue[Line], rules: Redaction | None = None, *, to: Hashable = None) -> None:
         self._queue = queue
         self._rules = rules
+        self._to = to
 
     @property
     def dropped(self) -> int:
@@ -83,6 +90,10 @@ class AccessLog:
     def measure(self, meter: Meter) -> None:
         """Shows how many lines were lost, as ``kratos_log_lines_lost_total``."""
         show(meter, "access", lambda: self.dropped)
+
+    def tells(self, _: Meter) -> tuple[str, Hashable]:
+        """Returns where the lines end up; see ``Telling``."""
+        return "access_log()", id(sys.stderr) if self._to is None else self._to
 
     def bind(self, operation: AnyOperation) -> Middleware:
         """Returns the middleware of one operation; only streams pay for counting messages."""
@@ -132,6 +143,13 @@ class AccessLog:
         replies = count.replies + (reply is not None)
         self._queue.put(line._replace(requests=count.requests, replies=replies, args=args))
         return reply
+
+
+def _where(to: Any) -> Hashable:
+    as_path: Callable[[], str] | None = getattr(to, "__fspath__", None)
+    if isinstance(to, str) or as_path is not None:
+        return os.path.abspath(to if as_path is None else as_path())
+    return None if to is None else id(to)
 
 
 class _Count:

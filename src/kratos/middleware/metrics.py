@@ -47,16 +47,16 @@ def metrics(meter: Meter | None = None, *, buckets: Sequence[float] = BUCKETS) -
 class _Metrics:
     """What all chains with one ``metrics()`` share: the instruments, by meter and side."""
 
-    __slots__ = ("_buckets", "_instruments", "_meter")
+    __slots__ = ("_buckets", "_instruments", "meter")
 
     def __init__(self, meter: Meter | None, buckets: tuple[float, ...]) -> None:
-        self._meter = meter
+        self.meter = meter
         self._buckets = buckets
         # The meter is kept with what is found by its id, so that the id stays its own.
         self._instruments: dict[tuple[int, str], tuple[Meter, CallMetrics | None]] = {}
 
     def bind(self, operation: AnyOperation) -> Middleware | None:
-        if isinstance(self._meter, NoopMeter):
+        if isinstance(self.meter, NoopMeter):
             return None
         counted = _Counted(self)
         return counted.stream if operation.streams else counted.unary
@@ -68,7 +68,7 @@ class _Metrics:
 
     def instruments(self, call: Call) -> tuple[bool, CallMetrics | None]:
         """Returns whether it is settled, and by what to count: None for not at all."""
-        meter = call.meter if self._meter is None else self._meter
+        meter = call.meter if self.meter is None else self.meter
         if meter is None:
             return False, None
         if isinstance(meter, NoopMeter):
@@ -94,6 +94,9 @@ class _Counted:
     def __init__(self, metrics: _Metrics) -> None:
         self._metrics = metrics
         self._cells: dict[str, _Cells | None] = {}
+
+    def tells(self, meter: Meter) -> tuple[str, int]:
+        return "metrics()", id(meter if self._metrics.meter is None else self._metrics.meter)
 
     def _found(self, call: Call) -> _Cells | None:
         """Returns what counts the calls of this kind, None for nothing; settled by the first call that can tell."""

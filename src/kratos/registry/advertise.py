@@ -105,11 +105,15 @@ def _chosen(advertise: str, addresses: Addresses) -> str:
         try:
             network = ipaddress.ip_network(host, strict=False)
         except ValueError as failure:
-            raise ValueError(f"KRATOS_ADVERTISE or advertise is {advertise!r}: {failure}") from failure
+            raise ValueError(
+                f"KRATOS_ADVERTISE or advertise is {advertise!r}: {failure}; a network is written as 10.0.0.0/8"
+            ) from failure
         ours = addresses(str(network[1] if network.num_addresses > 1 else network[0]))
         inside = [each for each in ours if is_usable(each) and ipaddress.ip_address(each) in network]
         if not inside:
-            raise OSError(f"this machine has no address in {host}, which is to be advertised; it has {_listed(ours)}")
+            raise OSError(
+                f"this machine has no address in {host}, which is to be advertised; it has {_listed(ours)}; {_CURE}"
+            )
         return inside[0]
     if ":" in host and _parsed(host) is None:
         raise ValueError(

@@ -19,7 +19,7 @@ from typing import Any
 
 from kratos.call import AppInfo, Call, enter_call, leave_call
 from kratos.errors import ClientClosed, Error
-from kratos.handler import Handler, Middleware, chain, conceal, time_limit
+from kratos.handler import Handler, Middleware, chain, conceal, time_limit, told_once
 from kratos.metrics.base import Meter
 from kratos.metrics.noop import NoopMeter
 from kratos.operation import AnyOperation
@@ -97,6 +97,7 @@ class Dispatcher:
                         "pass one of them"
                     )
                 owners[operation.name] = service
+                told_once(passed, operation, self.meter)
                 handler = chain(passed, _terminal(service, name, operation, self._threads), operation)
                 limit = time_limit(passed, operation)
                 endpoints[operation.name] = Endpoint(operation, handler, not operation.streams, limit, is_own)

@@ -17,7 +17,10 @@ from kratos.tools.scaffold.names import Names
 from kratos.tools.scaffold.project import fill, make
 from kratos.tools.scaffold.template import LAYOUTS, Template
 
-OWN = ["users/__init__.py", "users/__main__.py", "users/main.py", "users/py.typed", "tests/test_users.py"]
+OWN = [
+    "users/__init__.py", "users/__main__.py", "users/main.py", "users/py.typed", "users/telemetry.py",
+    "tests/test_users.py",
+]  # fmt: skip
 
 
 def project(folder: Path, layout: str = "simple") -> Project:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,6 +213,34 @@ def test_time_is_limited() -> None:
         with pytest.raises(Failure, match=r"not cloned within 0\.3 s") as failure, fetched(address, timeout=0.3):
             pass
     assert (failure.value.code, failure.value.__cause__) == (FAILED, None)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_interrupted_while_git_starts(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """Ctrl-C between git's start and the word of it ends git too, and is not lost if git cannot be started."""
+    started: list[subprocess.Popen[str]] = []
+
+    class Popen(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            if fails:
+                signal.raise_signal(signal.SIGINT)
+                raise PermissionError("git")
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    before = signal.getsignal(signal.SIGINT)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"git://127.0.0.1:{silent.getsockname()[1]}/x"
+        with pytest.raises(KeyboardInterrupt), fetched(address, timeout=60):
+            pass
+    ended = [process.returncode is not None for process in started]
+    for process in started:
+        process.kill()
+        process.communicate(timeout=60)
+    assert ended == ([] if fails else [True])
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 class _Locked(BaseHTTPRequestHandler):

@@ -35,6 +35,15 @@ def of(values: Any) -> Config:
     return Config([Layer(node({"x": values}, Place("program")))])
 
 
+def literal(value: Any) -> Any:
+    """Returns a value whose texts hold no placeholders."""
+    if isinstance(value, dict):
+        return {key: literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [literal(inner) for inner in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
 def bound(type_: type[Any], values: Any) -> Any:
     return json.loads(of(values).get(type_, "x").to_json())
 
@@ -167,7 +176,7 @@ def test_what_the_codec_writes_is_read(type_: type[Message]) -> None:
     @settings(deadline=None)
     @given(messages_of(type_))
     def holds(message: Message) -> None:
-        assert of(json.loads(message.to_json())).get(type_, "x") == message
+        assert of(literal(json.loads(message.to_json()))).get(type_, "x") == message
 
     holds()
 

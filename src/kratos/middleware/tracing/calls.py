@@ -32,6 +32,7 @@ from opentelemetry.trace import (
 
 from kratos.call import RECORDED, Call
 from kratos.handler import Handler, Middleware
+from kratos.metrics.base import Meter
 from kratos.middleware.tracing.sampling import Ratio, Sampling, drawn
 from kratos.middleware.tracing.spans import (
     SERVICE_NAME,
@@ -95,12 +96,15 @@ def tracing(
     """
     provider = get_tracer_provider() if tracers is None else tracers
     tracer = provider.get_tracer("kratos", __version__)
-    return _Tracing(tracer, Sampling(sample, operations or {}), trusted=trusted, service=service, messages=messages)
+    return _Tracing(
+        provider, tracer, Sampling(sample, operations or {}), trusted=trusted, service=service, messages=messages
+    )
 
 
 class _Tracing:
     def __init__(
         self,
+        provider: Tracers,
         tracer: Tracer,
         sampling: Sampling,
         *,
@@ -108,6 +112,7 @@ class _Tracing:
         service: str,
         messages: bool,
     ) -> None:
+        self.provider = provider
         self.tracer = tracer
         self.trusted = trusted
         self.service = service
@@ -133,6 +138,9 @@ class _Traced:
         self._facts = static(operation)
         self._ratio = sampling.ratio(operation)
         self._messages = owner.messages and operation.streams
+
+    def tells(self, _: Meter) -> tuple[str, int]:
+        return "tracing()", id(self._owner.provider)
 
     async def __call__(self, request: Any, call: Call, next: Handler) -> Any:
         served = call.side == "server"

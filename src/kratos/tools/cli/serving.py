@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from kratos.app import App, Onlooker, Source, loop_factory, make
+from kratos.blame import blame
 from kratos.log.install import setup
 from kratos.tools.cli.envfile import read_env
-from kratos.tools.cli.target import Target, blame
+from kratos.tools.cli.target import Target
 from kratos.tools.failure import Failure
 from kratos.tools.reload.addresses import place
 from kratos.tools.reload.child import attend

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from kratos.blame import blame
 from kratos.tools.codegen.apps import apps, called
 from kratos.tools.codegen.project import Project, ProjectError
 from kratos.tools.failure import USAGE, Failure
@@ -18,7 +18,7 @@ from kratos.tools.failure import USAGE, Failure
 if TYPE_CHECKING:
     from kratos.app import App, Source
 
-__all__ = ["SeveralApps", "Target", "blame", "blamed", "current"]
+__all__ = ["SeveralApps", "Target", "blamed", "current"]
 
 
 class SeveralApps(Failure):
@@ -163,34 +163,3 @@ def blamed(root: Path) -> Generator[None]:
         raise
     except Exception as failure:
         raise Failure(blame(failure, root)) from failure
-
-
-def blame(failure: BaseException, root: Path) -> str:
-    """Returns what failed in a project, with the last place that is the project's own: ``file:line: what``.
-
-    A group of failures has a line for each.
-    """
-    if isinstance(failure, BaseExceptionGroup):
-        return "\n".join(blame(each, root) for each in cast("tuple[BaseException, ...]", failure.exceptions))
-    what = "".join(traceback.format_exception_only(failure)).strip().splitlines()[-1]
-    if isinstance(failure, SyntaxError) and failure.filename:
-        return f"{_seen_from(root, failure.filename)}:{failure.lineno}:{failure.offset}: {what}"
-    places = [
-        f"{_seen_from(root, frame.filename)}:{frame.lineno}"
-        for frame in traceback.extract_tb(failure.__traceback__)
-        if _is_own(root, frame.filename)
-    ]
-    if isinstance(failure, OSError) and not places and failure.filename is None:
-        what = failure.strerror or what  # a server's words; the number says no more
-    return ": ".join([*places[-1:], what])
-
-
-def _is_own(root: Path, file: str) -> bool:
-    if not Path(file).is_absolute():  # a compiled module's, as seen from where it was built
-        return False
-    path = Path(file).resolve()
-    return path.is_relative_to(root.resolve()) and "site-packages" not in path.parts
-
-
-def _seen_from(root: Path, file: str) -> str:
-    return str(Path(file).resolve().relative_to(root.resolve())) if _is_own(root, file) else file

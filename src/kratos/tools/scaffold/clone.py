@@ -11,10 +11,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 from kratos.tools.failure import USAGE, Failure
 from kratos.tools.scaffold.template import Template
@@ -96,11 +97,12 @@ def _clone(address: str, into: Path, branch: str, timeout: float) -> None:
     wanted = [f"--branch={branch}"] if branch else []
     command = [git, "clone", "--quiet", "--depth=1", "--no-tags", *wanted, "--", address, str(into)]
     # Of a session of its own it has no terminal to ask on, and can be ended together with its ssh.
-    with subprocess.Popen(  # noqa: S603 - the arguments are checked, and no shell reads them
+    with _Held() as ctrl_c, subprocess.Popen(  # noqa: S603 - the arguments are checked, without a shell
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         errors="replace", env=_environment(), start_new_session=True,
     ) as process:  # fmt: skip
         try:
+            ctrl_c.let_go()
             _, said = process.communicate(timeout=timeout)
         except BaseException as interruption:
             _end(process)
@@ -111,6 +113,35 @@ def _clone(address: str, into: Path, branch: str, timeout: float) -> None:
             ) from None
     if process.returncode != 0:
         raise Failure(f"cannot clone {_masked(address)}: {_last_words(said) or 'git does not say why'}")
+
+
+class _Held:
+    """Ctrl-C, held back from here to ``let_go``: before it is known what to end, git would be left behind."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        is_main = threading.current_thread() is threading.main_thread()  # no other thread is interrupted
+        if is_main and signal.getsignal(signal.SIGINT) is not None:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Lets it through again, and first the one that came meanwhile."""
+        before, self._before = self._before, None
+        if before is None:
+            return
+        signal.signal(signal.SIGINT, before)
+        if self._came:
+            signal.raise_signal(signal.SIGINT)
+
+    def _note(self, *_: object) -> None:
+        self._came = True
 
 
 def _environment() -> dict[str, str]:

@@ -55,6 +55,9 @@ class GRPCServer(Addressed):
         engine: ``grpcio``, or ``native``, which takes a fraction of the CPU for unary calls and streamed replies. That
             needs ``kratos-py[native]``, cannot do all that grpcio can, and is for clients you trust: docs/grpc.md.
 
+    Attributes:
+        middleware: What it was given, beside the app's.
+
     Raises:
         ValueError: The address is none, TLS is wanted on a Unix socket, or the engine cannot do what an option asks
             for.
@@ -81,7 +84,7 @@ class GRPCServer(Addressed):
         self._name = engine
         self._tls = tls
         self._services = tuple(services)
-        self._middleware = tuple(middleware)
+        self.middleware = tuple(middleware)
         self._timeout = timeout
         self._threads = threads
         self._own: tuple[OwnService, ...] = ()
@@ -99,7 +102,7 @@ class GRPCServer(Addressed):
         users, self._own = sorted_out((*services, *self._services), usual)
         dispatcher = Dispatcher(
             users,
-            (*middleware, *self._middleware),
+            (*middleware, *self.middleware),
             timeout=self._timeout,
             threads=self._threads,
             app=app,

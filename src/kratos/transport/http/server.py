@@ -81,6 +81,9 @@ class HTTPServer(Addressed):
         engine: How unary calls get to their handler: ``fast`` is straight from the parser, ``asgi`` by the way that all
             else goes. The answers are the same.
 
+    Attributes:
+        middleware: What it was given, beside the app's.
+
     Raises:
         ValueError: The address is none, ``heartbeat`` is not positive, a proxy is no address, TLS is wanted on a Unix
             socket, or there is no such engine.
@@ -114,7 +117,7 @@ class HTTPServer(Addressed):
         self._proxies = Proxies(proxies)
         self._tls = tls
         self._services = tuple(services)
-        self._middleware = tuple(middleware)
+        self.middleware = tuple(middleware)
         self._codecs = codecs
         self._timeout = timeout
         self._limits: Live[Limits] = live(limits or Limits())
@@ -144,7 +147,7 @@ class HTTPServer(Addressed):
         served = (*services, *self._services)
         dispatcher = Dispatcher(
             (*served, offered(self._extras)),
-            (*middleware, *self._middleware),
+            (*middleware, *self.middleware),
             timeout=self._timeout,
             threads=self._threads,
             app=app,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kratos.app import App
-from kratos.tools.cli.target import SeveralApps, Target, blame, current
+from kratos.tools.cli.target import SeveralApps, Target, current
 from kratos.tools.failure import Failure
 
 TABLE = '[tool.kratos]\nout = "gen"\n'
@@ -140,23 +140,3 @@ def test_what_else(project: Path) -> None:
         Target.of("shop.mian:app").source()
     with pytest.raises(Failure, match="there is no module shopp in"):
         Target.of("shopp.main:app").source()
-
-
-def test_blame_without_a_place(tmp_path: Path) -> None:
-    """What failed elsewhere has no place of ours."""
-    assert blame(ValueError("odd"), tmp_path) == "ValueError: odd"
-
-
-def test_blame_in_words(tmp_path: Path) -> None:
-    """A group has a line for each of its failures; of a system's error without a place the words are enough."""
-    group = ExceptionGroup("both", [ValueError("odd"), OSError(98, "cannot listen on :1: taken")])
-    assert blame(group, tmp_path) == "ValueError: odd\ncannot listen on :1: taken"
-    assert blame(FileNotFoundError(2, "No such file", "x"), tmp_path).startswith("FileNotFoundError: ")
-
-
-def test_blame_of_compiled_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compiled module names its source as seen from where it was built, which is not here."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ZeroDivisionError) as failure:
-        eval(compile("1 / 0", "loop/loop.pyx", "eval"))  # noqa: S307 - a frame with a relative file
-    assert blame(failure.value, tmp_path) == "ZeroDivisionError: division by zero"

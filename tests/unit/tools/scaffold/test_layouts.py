@@ -75,7 +75,7 @@ def test_settings(made: Path) -> None:
     """The project says what it was made of, and what it needs."""
     settings = tomllib.loads((made / "pyproject.toml").read_text())
     assert settings["project"]["name"] == "My-Shop"
-    assert settings["project"]["dependencies"] == [f"kratos-py>={__version__}"]
+    assert settings["project"]["dependencies"] == [f"kratos-py[otel]>={__version__}"]
     assert settings["tool"]["kratos"]["scaffold"]["version"] == __version__
     assert settings["tool"]["kratos"]["scaffold"]["layout"] in LAYOUTS
     assert settings["tool"]["mypy"]["strict"] is True

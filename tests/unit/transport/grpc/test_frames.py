@@ -171,6 +171,16 @@ async def test_broken(serve: Any, engine: str, name: str) -> None:
     assert len(served.service.calls) == 2 + ((engine, name) in TAKEN)
 
 
+@pytest.mark.parametrize("method", ["Echo", "Watch"])
+async def test_no_time_at_all(serve: Any, method: str) -> None:
+    """A call that comes with no time left is over, and reaches no handler."""
+    served = await serve()
+    head = headers(f"{PREFIX}{method}".encode(), (b"grpc-timeout", b"0S"))
+    async with unharmed(served):
+        assert await answer(served.address, OPENING + opened(head) + sent(message(MESSAGE)), PATIENCE) == "status 4"
+    assert len(served.service.calls) == 2
+
+
 @pytest.mark.parametrize("name", FLOODS)
 async def test_floods(serve: Any, name: str) -> None:
     """Thousands of frames that mean nothing, from three at once, while others call."""
