@@ -7,6 +7,7 @@ of the call, whichever protocol brought it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -369,13 +370,20 @@ class Call:
         return max(0.0, self.deadline - self._clock().time())
 
     def shorten(self, seconds: float, limit: Limit = "method", *, since: float | None = None) -> None:
-        """Ends the call after so many seconds at the latest; a longer time than is left changes nothing.
+        """Ends the call after so many seconds at the latest; a longer time than is left, or for ever, changes nothing.
 
         Args:
             seconds: How many.
             limit: Whose limit that is.
             since: From when they count, in the event loop's time; from now if not given.
+
+        Raises:
+            ValueError: ``seconds`` is no number.
         """
+        if not seconds < math.inf:
+            if math.isnan(seconds):
+                raise ValueError(f"{self.operation.name}: a time limit of {seconds} s; for no limit leave it out")
+            return
         deadline = (self._clock().time() if since is None else since) + seconds
         if self.deadline is not None and self.deadline <= deadline:
             return

@@ -1,8 +1,12 @@
-"""A gRPC server for large messages and many streams: python streaming.py usual|large ENGINE. It prints its URL."""
+"""A gRPC server for large messages, many streams and broken peers. It prints its URL.
+
+python streaming.py usual|large ENGINE [CERTIFICATE KEY]
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +15,7 @@ from chaos.serving import Forgetful
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
 
-from kratos import App, Call, GRPCServer
+from kratos import TLS, App, Call, GRPCServer
 from kratos.transport.grpc import Limits
 
 MIB = 2**20
@@ -29,7 +33,8 @@ class Streaming(Kinds):
         if request.text == "large":
             return Pong(text="x" * request.count)
         if request.text == "state":
-            return Pong(text=str(self.handlers))
+            gc.collect()  # grpcio keeps a connection while there is a traceback that leads to a call
+            return Pong(text=str(self.handlers + self.hanging), count=len(asyncio.all_tasks()))
         return Pong(text=request.text)
 
     async def watch(self, request: Ping, call: Call) -> AsyncIterator[Pong]:
@@ -42,9 +47,10 @@ class Streaming(Kinds):
             self.handlers -= 1
 
 
-def main(kind: str, engine: Any) -> None:
+def main(kind: str, engine: Any, *files: str) -> None:
     limits = Limits(max_message=200 * MIB) if kind == "large" else Limits()
-    server = GRPCServer("127.0.0.1:0", timeout=None, engine=engine, limits=limits)
+    tls = TLS(cert=files[0], key=files[1]) if files else None
+    server = GRPCServer("127.0.0.1:0", timeout=None, engine=engine, limits=limits, tls=tls)
     app = App(name="streaming", services=[Streaming()], servers=[server], middleware=[])
 
     async def serve() -> None:
@@ -54,4 +60,4 @@ def main(kind: str, engine: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -22,7 +22,7 @@ from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
 
-from kratos import App, Call, GRPCClient, GRPCServer, Shutdown
+from kratos import TLS, App, Call, GRPCClient, GRPCServer, Shutdown
 from kratos.errors import Error, ServiceUnavailable
 from kratos.transport.grpc import KeepAlive, Limits
 
@@ -310,9 +310,10 @@ async def test_a_hundred_megabytes(engine: str) -> None:
         process.check()
 
 
-def serving(kind: str, engine: str) -> Any:
-    """Runs a server in a process of its own."""
-    return in_process(kind, engine, script=HERE / "streaming.py")
+def serving(kind: str, engine: str, own: TLS | None = None) -> Any:
+    """Runs a server in a process of its own, with TLS if it has a certificate."""
+    files = () if own is None else (str(own.cert), str(own.key))
+    return in_process(kind, engine, *files, script=HERE / "streaming.py")
 
 
 STREAMS = 10_000

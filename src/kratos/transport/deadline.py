@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import sys
 from contextvars import Context
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from kratos.call import Call, Limit
+from kratos.development import in_development
 from kratos.errors import BadRequest, GatewayTimeout
 from kratos.live import Live
 
-__all__ = ["Deadlines", "Seconds", "Watch", "expired", "format_timeout", "in_words", "parse_timeout"]
+__all__ = ["MOST_SECONDS", "Deadlines", "Seconds", "Watch", "expired", "format_timeout", "in_words", "parse_timeout"]
 
 Seconds: TypeAlias = "float | Live[float] | Live[float | None] | None"
 """A limit of time; None is none, and a live one may change."""
@@ -29,6 +31,9 @@ SWEEP_SECONDS = 0.010
 """A limit may be late by this much, and by what the event loop is late."""
 _COARSE_SECONDS = (0.5, 20.0)
 """Limits from here to there wait for a sweep."""
+
+MOST_SECONDS = 10**8 - 1
+"""The longest time that is sent: three years, in the eight digits that ``grpc-timeout`` has."""
 
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -108,8 +113,9 @@ class Deadlines:
 
     def __init__(self, seconds: Seconds, limit: Limit) -> None:
         self._live = seconds.map(positive) if isinstance(seconds, Live) else None
-        self._seconds = seconds.value if isinstance(seconds, Live) else seconds
+        self._seconds = _finite(seconds.value if isinstance(seconds, Live) else seconds)
         self._limit: Limit = limit
+        self._lenient = limit == "server" and in_development()
         self._usual: dict[Watch, None] = {}
         self._before: list[dict[Watch, None]] = []  # calls with what was the usual limit when they began
         self._others: dict[int, dict[Watch, None]] = {}  # by the number of the sweep that ends them
@@ -122,7 +128,7 @@ class Deadlines:
         Args:
             call: Gets the usual deadline, counted from its arrival, unless it has an earlier one. Where time is up
                 already it is rejected: what nobody waits for any more need not be done.
-            usual: Whether the usual limit applies; streams have none.
+            usual: Whether the usual limit applies; streams have none, nor what developers debug on a server.
         """
         loop = asyncio.get_running_loop()  # once: Python 3.11 makes a system call of it
         task = asyncio.current_task(loop)
@@ -132,7 +138,7 @@ class Deadlines:
         call.timed_by(watch, loop)
         if self._live is not None and self._live.value != self._seconds:
             self._change(self._live.value)
-        if usual and self._seconds is not None:
+        if usual and self._seconds is not None and not (self._lenient and _debugged()):
             arrived = now if call.arrived is None else call.arrived
             deadline = arrived + self._seconds
             if call.deadline is None or deadline < call.deadline:
@@ -204,19 +210,30 @@ class Deadlines:
 
 def in_words(seconds: Seconds) -> str:
     """Returns the usual limit of a server as its banner says it."""
-    now = seconds.value if isinstance(seconds, Live) else seconds
+    if in_development() and _debugged():
+        return "no time limit under a debugger"
+    now = _finite(seconds.value if isinstance(seconds, Live) else seconds)
     return "no time limit" if now is None else f"calls up to {now:g} s"
 
 
 def positive(seconds: float | None) -> float | None:
-    """Returns a limit as it is.
+    """Returns a limit as it is, None for one that is for ever.
 
     Raises:
         ValueError: It is not more than zero.
     """
     if seconds is not None and not seconds > 0:
         raise ValueError(f"{seconds!r} s: a call needs more than no time")
-    return seconds
+    return _finite(seconds)
+
+
+def _debugged() -> bool:
+    """Whether an editor's debugger is there: somebody may sit at a breakpoint, and no time limit helps them."""
+    return "pydevd" in sys.modules
+
+
+def _finite(seconds: float | None) -> float | None:
+    return None if seconds == math.inf else seconds
 
 
 def expired(call: Call) -> GatewayTimeout:
@@ -255,6 +272,7 @@ def format_timeout(seconds: float) -> str:
         >>> format_timeout(0.25), format_timeout(0.0001), format_timeout(1e6)
         ('250m', '1m', '1000000S')
     """
+    seconds = min(seconds, MOST_SECONDS)
     # The small amount put on keeps 1.001, which is 1000.9999999999999 ms, from becoming 1000.
     milliseconds = max(math.floor(seconds * 1000 + 1e-6), int(seconds > 0))
-    return f"{milliseconds}m" if milliseconds < 10**8 else f"{min(math.floor(seconds), 10**8 - 1)}S"
+    return f"{milliseconds}m" if milliseconds < 10**8 else f"{math.floor(seconds)}S"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from kratos.call import Call
+from kratos.call import Call, Limit
 from kratos.errors import BadRequest, GatewayTimeout
 from kratos.live import Live
 from kratos.metadata import Metadata
 from kratos.operation import Unary
 from kratos.testing import FakeClock
-from kratos.transport.deadline import Deadlines, parse_timeout
+from kratos.transport.deadline import Deadlines, in_words, parse_timeout
 
 ECHO = Unary("/test.v1.Echo/Echo", str, str)
 
@@ -54,6 +56,35 @@ async def test_usual_limit() -> None:
         await clock.advance(10.02)
         with pytest.raises(GatewayTimeout):
             await third
+
+
+@pytest.mark.parametrize(
+    ("environment", "module", "limit", "ended"),
+    [
+        ("development", "pydevd", "server", False),
+        ("development", "pydevd", "client", True),
+        ("development", "nobody", "server", True),
+        ("production", "pydevd", "server", True),
+    ],
+)
+async def test_under_a_debugger(
+    monkeypatch: pytest.MonkeyPatch, environment: str, module: str, limit: Limit, ended: bool
+) -> None:
+    """A breakpoint ends no call: a developer's server has no usual limit while an editor's debugger is there."""
+    monkeypatch.setenv("KRATOS_ENV", environment)
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    assert (in_words(10.0) == "calls up to 10 s") is (environment == "production" or module == "nobody")
+    with FakeClock() as clock:
+        deadlines = Deadlines(10.0, limit)
+        usual = asyncio.create_task(run(deadlines, 60))
+        own = asyncio.create_task(run(deadlines, 60, shorten=1))
+        await clock.advance(61)
+        assert isinstance(await outcome(usual), GatewayTimeout) is ended
+        assert isinstance(await outcome(own), GatewayTimeout)
+
+
+async def outcome(task: asyncio.Task[str]) -> object:
+    return (await asyncio.gather(task, return_exceptions=True))[0]
 
 
 async def test_shorter_wish_wins_and_longer_does_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from kratos.errors import Error, ServiceUnavailable
@@ -10,14 +11,13 @@ from kratos.transport.channel import Unreached
 __all__ = ["closed", "connection_error"]
 
 _UNREACHED: Final = ("failed to connect", "errors resolving", "DNS resolution failed", "empty address list")
-_LOST: Final = (
-    "Socket closed",
-    "Stream removed",
-    "Connection reset",
-    "Broken pipe",
-    "GOAWAY",
-    "keepalive",
-    "ping timeout",
+# From its first word to its last: a peer's own text may hold any of these, and keeps its meaning.
+_LOST: Final = re.compile(
+    r"(?:(?:recvmsg|sendmsg): ?)?"
+    r"(?:Socket closed|Stream removed|GOAWAY received|Connection reset(?: by peer)?|Broken pipe|Connection timed out"
+    r"|keepalive (?:watchdog )?timeout|ping timeout|max connection (?:age|idle)|Too many pings)"
+    r"(?: \(.*\)|; .*)?",
+    re.DOTALL,
 )
 _EXPLAINED: Final = (
     ("unable to get local issuer certificate", "; trust its authority by TLS(ca=...)"),
@@ -38,7 +38,7 @@ def connection_error(message: str, peer: str, *, tls: bool) -> Error | None:
     """
     if message.startswith(_UNREACHED):
         return Unreached(f"cannot reach {peer}: {_why(message, tls=tls)}")
-    if any(words in message for words in _LOST):
+    if _LOST.fullmatch(message):
         return ServiceUnavailable(f"the connection to {peer} was lost: {message}", reason="CONNECTION_LOST")
     return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -44,10 +45,16 @@ NEVER: Final = -1.0
 
 _MILLISECONDS = re.compile(r"[0-9]{1,9}")
 
-# A peer drops the whole call, code and all, over trailers larger than its limit: often 8 KiB, for all of them, and
-# the status is in there twice (as text, and in base64). What does not fit is cut before that.
+# A peer drops the whole call, code and all, over trailers larger than its limit: often 8 KiB, for all of them. The
+# message is in there twice, percent-encoded (nine characters for one of Chinese) and, in the status, in base64. What
+# does not fit is cut before that; the rest of the 8 KiB is for other trailers.
+TRAILERS_BYTES: Final = 7 * 1024
 MESSAGE_CHARACTERS: Final = 1024
-STATUS_BYTES: Final = 4096
+MESSAGE_BYTES: Final = 3 * 1024  # percent-encoded
+REASON_BYTES: Final = 1024
+
+_ELLIPSIS: Final = "…"
+_ENCODED: Final = re.compile(rb"[^\x20-\x7e]|%")
 
 _DETAILS: Final[Mapping[str, type[Any]]] = MappingProxyType(
     {
@@ -77,18 +84,34 @@ def to_status(error: Error) -> Status:
         infos.append(pack(RetryInfo(retry_delay=duration(wait if wait >= 0 else NEVER))))
     further = [_packed(detail) for detail in error.details if is_message(detail)]
     status = Status(code=error.grpc_code, message=message, details=[*infos, *further])
-    if len(status.to_binary()) > STATUS_BYTES:
+    if not _fits(status):
         status = Status(code=error.grpc_code, message=message, details=infos)
-    if len(status.to_binary()) > STATUS_BYTES:
-        info = ErrorInfo(reason=_utf8(error.reason)[:MESSAGE_CHARACTERS])
-        status = Status(code=error.grpc_code, message=message, details=[pack(info)])
+    if not _fits(status):
+        reason = _utf8(error.reason).encode()[:REASON_BYTES].decode(errors="ignore")
+        status = Status(code=error.grpc_code, message=message, details=[pack(ErrorInfo(reason=reason))])
     return status
 
 
 def status_text(error: Error) -> str:
     """Returns the message of an error as it may stand in a trailer."""
     text = _utf8(error.message)
-    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[: MESSAGE_CHARACTERS - 1]}…"
+    if len(text) <= MESSAGE_CHARACTERS and _percent_encoded(text) <= MESSAGE_BYTES:
+        return text
+    text = text[: MESSAGE_CHARACTERS - len(_ELLIPSIS)]
+    room = MESSAGE_BYTES - _percent_encoded(_ELLIPSIS)
+    lengths = accumulate(map(_percent_encoded, text))
+    return text[: sum(length <= room for length in lengths)] + _ELLIPSIS
+
+
+def _fits(status: Status) -> bool:
+    """Tells whether a status may go out: its message and, in base64, the whole of it."""
+    return _percent_encoded(status.message) + (len(status.to_binary()) + 2) // 3 * 4 <= TRAILERS_BYTES
+
+
+def _percent_encoded(text: str) -> int:
+    """Returns how many bytes a text takes as ``grpc-message``."""
+    data = text.encode()
+    return len(data) + 2 * len(_ENCODED.findall(data))
 
 
 def from_status(code: int, message: str, trailers: Metadata, known: KnownErrors) -> Error:

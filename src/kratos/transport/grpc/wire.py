@@ -1,12 +1,14 @@
 """How the messages of a call are written: protobuf's binary form, or JSON for clients that write JSON.
 
 Clients say so by the content type ``application/grpc+json``, which neither engine shows us. It need not be shown: a
-JSON object begins with ``{``, which is the start of a group of number 15 in the binary form, and ends with ``}``, which
-can end no such group. So what begins like one and is not readable as the binary form is JSON.
+JSON object begins with ``{``, in the binary form the start of a group of number 15, which hardly any message has. So
+what begins like one is JSON if it is JSON, however well it may be made to be readable in the binary form too, and
+otherwise in the binary form if it is readable as that.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from kratos.call import Call
@@ -44,14 +46,23 @@ class Wire:
         Raises:
             BadRequest: It is not readable.
         """
+        if data[:1] == b"{" and hasattr(self._operation.request, "from_binary"):  # google's have no JSON of ours
+            return self._read_object(data)
+        self._codec = BINARY
+        return read(BINARY, data, self._operation.request)
+
+    def _read_object(self, data: bytes) -> Any:
+        """Returns what begins like a JSON object."""
         message = self._operation.request
+        self._codec = _JSON
         try:
-            request = read(BINARY, data, message)
-        except BadRequest:
-            if data[:1] != b"{" or not hasattr(message, "from_binary"):  # google's have no JSON of ours
-                raise
-            self._codec = _JSON
             return read(_JSON, data, message)
+        except BadRequest:
+            if _is_json(data):
+                raise
+            request = _grouped(data, message)
+            if request is None:
+                raise
         self._codec = BINARY
         return request
 
@@ -78,3 +89,21 @@ class Wire:
             return self.write(reply)
         except Exception as failure:
             raise conceal(failure, call) from failure
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except RecursionError:
+        return True  # so deep it comes with many brackets
+    except ValueError:
+        return False
+    return True
+
+
+def _grouped(data: bytes, message: type[Any]) -> Any:
+    """Returns a message in the binary form that begins with a group; None for what is none."""
+    try:
+        return read(BINARY, data, message)
+    except BadRequest:
+        return None

@@ -12,6 +12,7 @@ import grpc.aio
 import h2.config
 import h2.connection
 import h2.events
+import hpack
 from roundtrip.service import Kinds
 
 from kratos.transport.client import Client
@@ -126,6 +127,44 @@ async def raw(address: str, data: bytes, seconds: float = 0.1) -> bytes:
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
     return received
+
+
+async def answer(address: str, data: bytes, seconds: float) -> str:
+    """Sends bytes to a server and returns what it makes of them.
+
+    That is the status of a call (``status 0``), or ``reset`` or ``goaway`` with their codes, ``closed`` or, if nothing
+    happens for a while, ``open``.
+    """
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(data)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _ending(reader)
+    except TimeoutError:
+        return "open"
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return "closed"
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def _ending(reader: asyncio.StreamReader) -> str:
+    decoder = hpack.Decoder()
+    while True:
+        head = await reader.readexactly(9)
+        payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+        match head[3]:
+            case 1:
+                status = dict(decoder.decode(payload)).get("grpc-status")
+                if status is not None:
+                    return f"status {status}"
+            case 3:
+                return f"reset {int.from_bytes(payload, 'big')}"
+            case 7:
+                return f"goaway {int.from_bytes(payload[4:8], 'big')}"
 
 
 @contextlib.asynccontextmanager

@@ -42,7 +42,9 @@ from kratos.handler import Handler, Messages
 from kratos.metadata import Metadata
 from kratos.transport.channel import Channel
 from kratos.transport.client import Client
+from kratos.transport.grpc import channel as channels
 from kratos.transport.grpc.channel import GRPCChannel
+from kratos.transport.grpc.failures import connection_error
 from kratos.transport.grpc.options import KeepAlive, Limits
 from kratos.transport.resolve import Single
 from kratos.wire.google.rpc.error_details_pb import BadRequest, ErrorInfo, RetryInfo
@@ -114,6 +116,10 @@ async def echo(data: bytes, context: Context) -> bytes:
 async def chat(requests: Any, context: Context) -> None:
     while (data := await context.read()) is not grpc.aio.EOF:
         await context.write(data)
+
+
+async def watch_once(data: bytes, context: Context) -> None:
+    await context.write(data)
 
 
 async def hang(request: Any, context: Context) -> None:
@@ -399,6 +405,23 @@ async def test_failure_while_sending(rig: Rig) -> None:
                         await stream.send(Ping(text="x" * 1000))
 
 
+async def test_sending_by_what_is_public(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where grpcio has not the private part that we send by, we send by write(); a call that is over is no failure."""
+    monkeypatch.setattr(channels, "INNER", "_gone")
+    rig.plain.answers = {"Chat": chat, "Watch": watch_once}
+    async with no_task_left():
+        async with rig.api.chat() as both:
+            await both.send(Ping(text="a", count=1))
+            assert await anext(aiter(both)) == Pong(text="a", count=1)
+        async with rig.api.watch(Ping(text="b"), reply=Reply()) as replies:
+            assert [reply.text async for reply in replies] == ["b"]
+        rig.plain.answers = {"Chat": failing(grpc.StatusCode.NOT_FOUND)}
+        with pytest.raises(Error):  # of which kind, grpcio may have lost
+            async with rig.api.chat() as both:
+                for _ in range(1000):
+                    await both.send(Ping())
+
+
 async def test_answer_before_all_is_sent(rig: Rig) -> None:
     """A server may answer while requests are still to come."""
 
@@ -659,6 +682,62 @@ async def test_connection_lost(method: str) -> None:
             await call_of(KindsClient(client), method)
         assert failure.value.reason == "CONNECTION_LOST"
     server.close()
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e10, 1e12, 99_999_999.5])
+async def test_limits_that_nobody_lives_to_see(rig: Rig, seconds: float) -> None:
+    """A limit longer than gRPC can write is its longest, and one that is for ever is none."""
+    rig.plain.answers = {"Echo": echo}
+    assert await rig.api.echo(Ping(text="a"), timeout=seconds) == Pong(text="a")
+    left = rig.plain.contexts[0].time_remaining()
+    assert left is None if seconds == float("inf") else left > 9e7
+    usual = Client(rig.client._channels, timeout=seconds)
+    assert await KindsClient(usual).echo(Ping(text="b")) == Pong(text="b")
+
+
+async def test_a_limit_that_is_no_number(rig: Rig) -> None:
+    """It is refused, with what to do instead."""
+    with pytest.raises(ValueError, match="leave it out"):
+        await rig.api.echo(Ping(), timeout=float("nan"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Socket closed",
+        "Stream removed (Socket closed (GOAWAY received; Error code: 0; Debug Text: ))",
+        "Stream removed (RST_STREAM (Received RST_STREAM with error code 7))",
+        "GOAWAY received; Error code: 11; Debug Text: too_many_pings",
+        "recvmsg:Connection reset by peer (104)",
+        "sendmsg: Broken pipe (32)",
+        "keepalive timeout",
+        "ping timeout",
+        "max connection age",
+        "Too many pings",
+    ],
+)
+def test_words_for_a_lost_connection(words: str) -> None:
+    """By its words alone does grpcio tell that a connection was lost."""
+    lost = connection_error(words, "x:1", tls=False)
+    assert lost is not None
+    assert (lost.code, lost.reason) == (503, "CONNECTION_LOST")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "upstream keepalive probe failed",
+        "Socket closed by the keeper",
+        "no GOAWAY received",
+        "the Stream removed itself",
+    ],
+)
+async def test_words_of_a_peer(rig: Rig, words: str) -> None:
+    """A peer that is unavailable by its own account has not been lost, though it uses words of grpcio's."""
+    rig.plain.answers = {"Echo": failing(grpc.StatusCode.UNAVAILABLE, words)}
+    with pytest.raises(ServiceUnavailable) as failure:
+        await rig.api.echo(Ping())
+    assert (failure.value.message, failure.value.reason) == (words, "")
 
 
 async def test_wait_for_ready(rig: Rig) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
 
+from kratos.errors import BadRequest
 from kratos.transport.grpc.wire import Wire
 
 TEXT = b'{"text":"g\xc3\xbcn","count":2,"unknown":[]}'
@@ -62,3 +63,30 @@ def test_groups_are_binary() -> None:
     wire = Wire(operation)
     assert wire.read(b"\x7b\x7c\x0a\x01a").text == "a"
     assert Pong.from_binary(wire.write(Pong(text="b"))).text == "b"
+
+
+def readable_as_both(**fields: object) -> bytes:
+    """Returns a JSON object whose text is also a group of number 15, with a field in it, and a field after it."""
+    first = b'{"text":"'
+    group = first + b"a" * (116 - len(first) + 3) + b"|"  # its field 4 has 116 bytes: the t of "text"; | ends it
+    last = b'"' + b"".join(b',"%s":%s' % (k.encode(), json.dumps(v).encode()) for k, v in fields.items()) + b"}"
+    return group + b"z" + bytes([40]) + b"b" * (40 - len(last)) + last  # z and a number of bytes are field 15
+
+
+def test_both_is_json() -> None:
+    """What is a JSON object is read as one, though somebody took care that it is readable in the binary form too."""
+    (_, operation), *_ = Kinds.__operations__
+    data = readable_as_both(count=3)
+    assert Ping.from_binary(data).text == ""
+    wire = Wire(operation)
+    assert wire.read(data) == Ping(text=json.loads(data)["text"], count=3)
+    assert json.loads(wire.write(Pong(text="b"))) == {"text": "b", "count": 0}
+    with pytest.raises(BadRequest, match="count: "):
+        wire.read(readable_as_both(count="x"))
+
+
+def test_deep_objects_are_refused() -> None:
+    """JSON of more levels than there may be is no reason to look for another form."""
+    (_, operation), *_ = Kinds.__operations__
+    with pytest.raises(BadRequest, match="nested deeper"):
+        Wire(operation).read(b'{"unknown":' + b"[" * 200_000)

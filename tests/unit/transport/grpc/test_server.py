@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -29,6 +31,8 @@ from kratos.transport.grpc.options import KeepAlive, Limits, server_options
 from kratos.transport.grpc.server import GRPCServer
 from kratos.wire.google.rpc.error_details_pb import BadRequest, DebugInfo, RetryInfo
 
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+"""What a status message holds as it is."""
 SECONDS = 30.0
 """How long anything may take that takes a moment."""
 
@@ -207,6 +211,38 @@ async def test_large_error_still_arrives(serve: Any) -> None:
     status, message, code, reason = facts(await failure_of(served.stub("Echo")(b"")))
     assert (status, code, reason) == ("NOT_FOUND", "404", "R")
     assert message == "m" * 1023 + "…"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "metadata"),
+    [
+        ("中" * 2000, "R", {}),
+        ("\U0001f608" * 2000, "R", {}),
+        ("\n%" * 3000, "R", {}),
+        ("中" * 900, "R" * 900, {"k": "中" * 1000}),
+        ("ü" * 900, "中" * 5000, {}),
+        ("m" * 1024, "R", {"k": "v" * 3500}),
+    ],
+    ids=["chinese", "emoji", "control", "all", "reason", "metadata"],
+)
+async def test_errors_in_any_script_arrive(serve: Any, message: str, reason: str, metadata: dict[str, str]) -> None:
+    """A peer with the usual limit for headers, 8 KiB, gets code, reason and as much of the message as there is room."""
+
+    async def failing(request: Any, call: Call, next: Handler) -> Any:
+        raise NotFound(message, reason=reason, metadata=metadata)
+
+    echo = (await serve(middleware=[failing])).stub("Echo")
+    for _ in range(20):  # grpcio refuses what is between its soft and its hard limit now and then
+        failure = await failure_of(echo(b""))
+        status, text, code, said = facts(failure)
+        assert (status, code) == ("NOT_FOUND", "404")
+        assert reason.startswith(said)
+        assert len(said) > 300 or said == reason
+        assert message.startswith(text.removesuffix("…"))
+        assert len(text) > 250
+        trailers = dict(failure.trailing_metadata() or ())
+        encoded = len(quote(text, safe=PRINTABLE)) + len(b64encode(cast("bytes", trailers["grpc-status-details-bin"])))
+        assert encoded <= 7 * 1024
 
 
 async def test_unreadable_requests(serve: Any) -> None:
