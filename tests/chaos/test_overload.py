@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+from chaos.test_shutdown import running
 from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
@@ -186,6 +187,30 @@ async def test_a_backend_that_heals(transport: str) -> None:
         service.healed = True
         async with asyncio.timeout(10):
             while await share(api, 50, 0.002) < 0.9:
+                pass
+
+
+DOWN = 25.0  # seconds: by then grpcio would try once in ten, if it were left to itself
+
+
+async def test_a_server_that_is_killed_and_starts_again() -> None:
+    """Ten seconds after it is back nine of ten calls and more go through, by a breaker and a channel as they come."""
+    async with AsyncExitStack() as stack:
+        apis: list[KindsClient] = []
+        async with running(1.0) as rig:
+            for url in sorted(rig.urls):
+                conn = client(url.partition(":")[0], url, middleware=[breaker(chance=random.Random(1).random)])
+                apis.append(KindsClient(await stack.enter_async_context(conn)))
+            for api in apis:
+                assert await share(api, 10) == 1.0
+            rig.process.kill()
+            await rig.process.communicate()
+        down = asyncio.get_running_loop().time() + DOWN
+        while asyncio.get_running_loop().time() < down:
+            assert await asyncio.gather(*(share(api, 20, 0.02) for api in apis)) == [0.0, 0.0]
+        ports = [int(url.rpartition(":")[2]) for url in sorted(rig.urls, reverse=True)]
+        async with running(1.0, ports=ports), asyncio.timeout(10):
+            while min(await asyncio.gather(*(share(api, 50, 0.01) for api in apis))) < 0.9:
                 pass
 
 
