@@ -135,7 +135,7 @@ def amplified(*, budget: bool) -> tuple[list[float], list[float]]:
         sent = 0
         for _ in range(100):
             now += 0.005
-            purse.called(settings)
+            purse.called()
             sent += 1
             for _ in range(settings.attempts - 1 if 10 <= now < 20 else 0):
                 sent += not budget or purse.spend(settings)

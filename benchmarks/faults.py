@@ -83,14 +83,17 @@ def tell_failing(logs: dict[str, Log]) -> str:
 
 def tell_healing(logs: dict[str, Log], sent: dict[str, Sent]) -> str:
     """Returns what was sent of what was asked for."""
-    rows = ["| | sent while it is down, after 3 s | 8 to 10 s after it is back | sent in all |", "|---|---|---|---|"]
+    rows = [
+        "| | sent in the first 2 s that it is down | after 3 s | 8 to 10 s after it is back | sent in all |",
+        "|---|---|---|---|---|",
+    ]
     for name, log in logs.items():
         begin, end = DOWN
         figures = [
             sum(since <= at < until for at in sent[name].times) / len(log.between(since, until))
-            for since, until in ((begin + 3, end), (end + 8, end + 10), (0.0, 1000.0))
+            for since, until in ((begin, begin + 2), (begin + 3, end), (end + 8, end + 10), (0.0, 1000.0))
         ]
-        rows.append(f"| {name} | {figures[0]:.0%} | {figures[1]:.0%} | {figures[2]:.0%} |")
+        rows.append(f"| {name} | {' | '.join(f'{figure:.0%}' for figure in figures)} |")
     rows += ["", f"Of what was asked for; down from {begin:.0f} to {end:.0f} s, {_machine()}."]
     return "\n".join(rows)
 

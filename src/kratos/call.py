@@ -285,6 +285,7 @@ class Call:
         peer: The other end.
         headers: Request headers: read them on the server, add to them on the client.
         reply: Status, headers and trailers of the reply: write them on the server, read them on the client.
+        arrived: When the server had the call, in the event loop's time; None is when dispatch begins.
         deadline: When time is up, in the event loop's time (``loop.time()``); None is never. See ``shorten``.
         limit: Whose limit the deadline is.
         fields: What log lines about this call print: trace ids and the like.
@@ -300,8 +301,8 @@ class Call:
 
     __slots__ = (
         "_loop",
-        "_metadata", "_reply_maps", "_sink", "_timer", "app", "deadline", "fields", "headers", "kind", "known", "limit",
-        "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
+        "_metadata", "_reply_maps", "_sink", "_timer", "app", "arrived", "deadline", "fields", "headers", "kind",
+        "known", "limit", "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
     )  # fmt: skip
 
     def __init__(
@@ -323,6 +324,7 @@ class Call:
         self.peer = peer
         self.headers = headers
         self.reply = Reply() if reply is None else reply
+        self.arrived: float | None = None
         self.deadline: float | None = None
         self.limit: Limit | None = None
         self.fields: dict[str, Any] = {}
@@ -366,9 +368,15 @@ class Call:
             return None
         return max(0.0, self.deadline - self._clock().time())
 
-    def shorten(self, seconds: float, limit: Limit = "method") -> None:
-        """Ends the call ``seconds`` from now at the latest; a longer time than is left changes nothing."""
-        deadline = self._clock().time() + seconds
+    def shorten(self, seconds: float, limit: Limit = "method", *, since: float | None = None) -> None:
+        """Ends the call after so many seconds at the latest; a longer time than is left changes nothing.
+
+        Args:
+            seconds: How many.
+            limit: Whose limit that is.
+            since: From when they count, in the event loop's time; from now if not given.
+        """
+        deadline = (self._clock().time() if since is None else since) + seconds
         if self.deadline is not None and self.deadline <= deadline:
             return
         self.deadline = deadline

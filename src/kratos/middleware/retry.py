@@ -80,7 +80,7 @@ class _Retrying:
     async def _unary(self, request: Any, call: Call, next: Handler) -> Any:
         if self._figures is None and (meter := call.meter) is not None:
             self.measure(meter)
-        self._budget.called(self._live.value)
+        self._budget.called()
         headers = call.headers.items() if call.headers else ()
         attempt = 1
         while True:

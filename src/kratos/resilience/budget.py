@@ -7,11 +7,17 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from kratos.resilience.base import refuse
-from kratos.resilience.window import Clock
+from kratos.resilience.window import Clock, Window
 
 __all__ = ["Retry", "RetryBudget"]
+
+_SLOTS: Final = 20
+"""In how many pieces a second passes by."""
+_ROUNDING: Final = 1e-9
+"""Five times a fifth is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +31,7 @@ class Retry:
         max_backoff: The longest it becomes.
         patience: The longest pause that a server may ask for; one that asks for more is not asked again.
         budget: How many retries there may be for each call: 0.2 is one for five.
-        burst: How many may be saved up.
+        burst: How many there may be in a second however few its calls are, and be saved up for it.
         floor: How many retries per second there may be all the same, for clients with few calls; those that they make
             later pay for it.
         codes: The codes that are worth another try.
@@ -39,7 +45,7 @@ class Retry:
     max_backoff: float = 2.0
     patience: float = 10.0
     budget: float = 0.2
-    burst: int = 20
+    burst: int = 3
     floor: float = 0.1
     codes: frozenset[int] = frozenset((429, 503))
 
@@ -70,32 +76,45 @@ class Retry:
 class RetryBudget:
     """Counts calls and their retries, all of one client: each call pays for a part of one.
 
+    In a second there are no more retries than its calls pay for, nor more than ``burst`` if those are few. So what was
+    saved up is there at once when something breaks, and is no additional load in that second. What calls would pay
+    while a second has had its retries already is not saved: they would all come in the next one.
+
     Args:
         clock: Tells the time.
     """
 
-    __slots__ = ("_clock", "_last", "_saved")
+    __slots__ = ("_clock", "_last", "_saved", "_second", "_unpaid")
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._last = -math.inf
         self._saved = 0.0
+        self._second = Window(1.0, _SLOTS, clock)  # calls and retries
+        self._unpaid = 0  # calls that have not been added to the savings yet
 
-    def called(self, settings: Retry) -> None:
+    def called(self) -> None:
         """Takes note of a call."""
-        saved = self._saved + settings.budget
-        self._saved = saved if saved < settings.burst else float(settings.burst)
+        self._unpaid += 1
+        self._second.add(1, 0.0)
 
     def left(self, settings: Retry) -> int:
         """Returns how many retries there may be now."""
-        if self._saved >= 1 - 1e-9:
-            return int(self._saved + 1e-9)
-        return int((self._clock() - self._last) * settings.floor + 1e-9 >= 1)
+        calls, retries = self._second.totals()
+        most = max(calls * settings.budget, settings.burst)
+        if retries < most:
+            self._saved = min(self._saved + self._unpaid * settings.budget, most)
+        self._unpaid = 0
+        left = min(self._saved, most - retries)
+        if left >= 1 - _ROUNDING:
+            return int(left + _ROUNDING)
+        return int((self._clock() - self._last) * settings.floor + _ROUNDING >= 1)
 
     def spend(self, settings: Retry) -> bool:
         """Takes a retry if there is one left; tells whether there was."""
         if not self.left(settings):
             return False
         self._last = self._clock()
+        self._second.add(0, 1.0)
         self._saved = max(self._saved - 1, -float(settings.burst))
         return True

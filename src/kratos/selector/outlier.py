@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final, NamedTuple
 
 from kratos.selector.base import Draw, Outcome
@@ -27,6 +28,8 @@ class Outlier:
 
     Attributes:
         consecutive: After how many calls in a row that it could not answer: 502, 503, 504, a lost connection.
+        silence: Or after two in a row, if the second was sent so many seconds after the first, and nothing was answered
+            in between. A node that hangs is given few calls: to wait for more of them would take long.
         margin: By how much its share of failed calls may be above that of the others, every 5xx but 501 being one.
         volume: How many calls to it have to be looked at before shares are compared.
         interval: Seconds that are looked at: the last one to two intervals count.
@@ -37,6 +40,7 @@ class Outlier:
     """
 
     consecutive: int = 5
+    silence: float = 1.0
     margin: float = 0.2
     volume: int = 20
     interval: float = 10.0
@@ -46,7 +50,7 @@ class Outlier:
     warm: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("consecutive", "margin", "volume", "interval", "seconds", "longest"):
+        for name in ("consecutive", "silence", "margin", "volume", "interval", "seconds", "longest"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"Outlier({name}={getattr(self, name)}): it has to be more than 0")
         if not 0 <= self.most <= 1 or self.warm < 0:
@@ -64,7 +68,7 @@ class Ejection(NamedTuple):
 
     Attributes:
         address: Which one.
-        cause: ``unreached``, ``consecutive`` or ``rate``.
+        cause: ``unreached``, ``consecutive``, ``silence`` or ``rate``.
         seconds: For how long.
     """
 
@@ -99,7 +103,7 @@ class Ejections:
         self._doubted: set[str] = set()  # could not be connected to
         self._asked: set[str] = set()  # of these: who has a call that finds out, and is out meanwhile
         self._frozen: frozenset[str] = frozenset()
-        self._soonest = float("inf")
+        self._soonest = inf
         self._window = 0.0
         self._calls = 0
         self._failures = 0
@@ -146,8 +150,15 @@ class Ejections:
             self._out[address] = now + _RETRY_SECONDS
             self._changed()
 
-    def record(self, address: str, outcome: Outcome, now: float) -> None:
-        """Takes what became of a call to an address."""
+    def record(self, address: str, outcome: Outcome, now: float, began: float) -> None:
+        """Takes what became of a call to an address.
+
+        Args:
+            address: Where it went.
+            outcome: What became of it.
+            now: The time.
+            began: When it was sent.
+        """
         if outcome is _LEFT:
             return
         if now >= self._soonest:
@@ -161,6 +172,7 @@ class Ejections:
         if address in self._doubted:
             self._reached(address, record)
         if self.settings is not None:
+            record.heard(outcome, now, began)
             self._judge(address, record, outcome, now, self.settings)
 
     def _reached(self, address: str, record: _Record) -> None:
@@ -187,11 +199,12 @@ class Ejections:
         record.add(failed)
         self._calls += 1
         self._failures += failed
-        record.row = record.row + 1 if outcome is _DOWN else 0
         if not failed or address in self._out or not self._room(settings):
             return
         if record.row >= settings.consecutive:
             self._punish(address, record, "consecutive", now, settings)
+        elif record.silent >= settings.silence:
+            self._punish(address, record, "silence", now, settings)
         elif self._stands_out(record, settings):
             self._punish(address, record, "rate", now, settings)
 
@@ -234,7 +247,7 @@ class Ejections:
 
     def _changed(self) -> None:
         self._frozen = frozenset(self._out)
-        self._soonest = min(self._out.values(), default=float("inf"))
+        self._soonest = min(self._out.values(), default=inf)
 
     def _cold(self, now: float) -> Iterator[str]:
         """Yields who is back and does not get this call."""
@@ -268,16 +281,20 @@ class _Record:
 
     Attributes:
         row: How many calls in a row it could not answer.
+        since: When the first of them began, or an answer came after that.
+        silent: How much later the last one began.
         missed: How often in a row it could not be connected to.
         times: How often it was left alone for what it did, lately.
         seconds: For how long, the last time.
         until: When that ended, or ends.
     """
 
-    __slots__ = ("_now", "_old", "missed", "row", "seconds", "times", "until")
+    __slots__ = ("_now", "_old", "missed", "row", "seconds", "silent", "since", "times", "until")
 
     def __init__(self) -> None:
         self.row = 0
+        self.since = -inf
+        self.silent = 0.0
         self.missed = 0
         self.times = 0
         self.seconds = 0.0
@@ -289,6 +306,16 @@ class _Record:
     def counts(self) -> tuple[int, int]:
         """How many calls there were in this interval and the one before, and how many of them failed."""
         return self._old[0] + self._now[0], self._old[1] + self._now[1]
+
+    def heard(self, outcome: Outcome, now: float, began: float) -> None:
+        """Takes note of an answer, or that there was none."""
+        if outcome is not _DOWN:
+            self.row, self.since, self.silent = 0, now, 0.0
+        else:
+            if not self.row:
+                self.since = max(self.since, began)
+            self.row += 1
+            self.silent = began - self.since
 
     def add(self, failed: int) -> None:
         calls, failures = self._now

@@ -102,7 +102,7 @@ class Pool:
     def done(self, flight: Flight, outcome: Outcome, now: float) -> None:
         """Takes what became of a flight."""
         self.balancer.feedback(flight, outcome, now)
-        self.ejections.record(flight.node.address, outcome, now)
+        self.ejections.record(flight.node.address, outcome, now, flight.began)
 
     def _pick(
         self, asked: Asked, now: float, alone: Collection[str], tried: Collection[str], refused: Collection[str]

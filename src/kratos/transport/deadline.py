@@ -1,10 +1,10 @@
 """One mechanism for all deadlines: tables and a sweeper, no timer per call.
 
-Calls with the usual limit stand in a table in the order of their end, because they all got the same number of seconds;
-so a sweep looks at the oldest and stops at the first that lives. Calls with another limit, which is what clients give
-theirs, stand in a table for each sweep to come. Only limits that a sweep would be too coarse for, and those that are
-far away, have timers. (Measured: a dict entry and one sweeper cost 0.2 us a call, ``call_at`` 2.4, ``asyncio.timeout``
-3.9.)
+Calls with the usual limit stand in a table in the order of their end, because they all got the same number of seconds
+and have just arrived; so a sweep looks at the oldest and stops at the first that lives. Calls with another limit, which
+is what clients give theirs, and those that have waited before they began, stand in a table for each sweep to come. Only
+limits that a sweep would be too coarse for, and those that are far away, have timers. (Measured: a dict entry and one
+sweeper cost 0.2 us a call, ``call_at`` 2.4, ``asyncio.timeout`` 3.9.)
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ class Deadlines:
         """Begins to watch a call in the current task; use it in a ``with`` statement.
 
         Args:
-            call: Gets the usual deadline unless it has an earlier one.
+            call: Gets the usual deadline, counted from its arrival, unless it has an earlier one. Where time is up
+                already it is rejected: what nobody waits for any more need not be done.
             usual: Whether the usual limit applies; streams have none.
         """
         loop = asyncio.get_running_loop()  # once: Python 3.11 makes a system call of it
@@ -132,16 +133,21 @@ class Deadlines:
         if self._live is not None and self._live.value != self._seconds:
             self._change(self._live.value)
         if usual and self._seconds is not None:
-            deadline = now + self._seconds
+            arrived = now if call.arrived is None else call.arrived
+            deadline = arrived + self._seconds
             if call.deadline is None or deadline < call.deadline:
-                call.deadline = watch.deadline = deadline
+                call.deadline = deadline
                 call.limit = self._limit
-                watch.table = self._usual
-                self._usual[watch] = None
-                self._wake(loop)
-                return watch
+                if now - arrived < SWEEP_SECONDS:  # one that has waited longer would be out of order
+                    watch.deadline = deadline
+                    watch.table = self._usual
+                    self._usual[watch] = None
+                    self._wake(loop)
+                    return watch
         if call.deadline is not None:
             watch.shorten(call.deadline)
+            if call.deadline <= now and call.rejected is None:
+                call.rejected = expired(call)
         return watch
 
     @property

@@ -38,6 +38,7 @@ MOST_NODES: Final = 5
 CAUSES: Final = {
     "unreached": "it cannot be connected to",
     "consecutive": "it could not answer several calls in a row",
+    "silence": "it has answered nothing for a while",
     "rate": "more of its calls fail than of those to the others",
 }
 """What a cause of an ejection means."""
@@ -204,7 +205,7 @@ class Nodes:
             self._meter = meter
             self._ejections = meter.counter(
                 "client_ejections_total",
-                "Nodes that were left alone for a while, by cause: unreached, consecutive, rate.",
+                "Nodes that were left alone for a while, by cause: unreached, consecutive, silence, rate.",
                 labels=("kind", "target", "cause"),
             )
             self._unseen = meter.observed(

@@ -53,24 +53,76 @@ def spent(budget: RetryBudget, retry: Retry, wanted: int) -> int:
 def test_a_fifth_of_the_calls() -> None:
     """Each call pays for a part of a retry; some are saved up."""
     clock = Steps()
-    budget, retry = RetryBudget(clock=clock), Retry(floor=0.0)
+    budget, retry = RetryBudget(clock=clock), Retry(floor=0.0, burst=20)
     assert spent(budget, retry, 5) == 0
     for _ in range(50):
-        budget.called(retry)
+        budget.called()
     assert budget.left(retry) == 10
     assert spent(budget, retry, 15) == 10
     assert budget.left(retry) == 0
     for _ in range(1000):
-        budget.called(retry)
+        budget.called()
     clock.step(1000.0)
     assert spent(budget, retry, 100) == 20
+
+
+def calls_of_a_second(budget: RetryBudget, retry: Retry, clock: Steps, rate: int, wanted: int = 0) -> list[int]:
+    """Makes the calls of one second; returns how many retries each could have."""
+    got = []
+    for _ in range(rate):
+        budget.called()
+        got.append(spent(budget, retry, wanted))
+        clock.step(1 / rate)
+    return got
+
+
+@pytest.mark.parametrize("rate", [20, 60, 200, 1000])
+def test_an_outage(rate: int) -> None:
+    """Retries are a fifth of the calls in each second of it, the first too, in which they come when they are needed."""
+    clock = Steps()
+    budget, retry = RetryBudget(clock=clock), Retry(floor=0.0)
+    for _ in range(30):
+        calls_of_a_second(budget, retry, clock, rate)
+    got = [each for _ in range(10) for each in calls_of_a_second(budget, retry, clock, rate, wanted=2)]
+    seconds = [sum(got[begin : begin + rate]) for begin in range(len(got) - rate + 1)]
+    assert max(seconds) <= 0.2 * rate
+    assert sum(got[: rate // 5]) == 0.2 * rate
+    assert sum(got) >= 0.16 * len(got)
+    tenth = rate // 10
+    tenths = [sum(got[begin : begin + tenth]) for begin in range(rate, len(got))]
+    assert max(tenths) <= 0.3 * tenth + 1  # evenly after that
+
+
+def test_few_calls() -> None:
+    """A client that calls once in a second has three retries for the first two calls that fail, then one for five."""
+    clock = Steps()
+    budget, retry = RetryBudget(clock=clock), Retry(floor=0.0)
+    for _ in range(30):
+        calls_of_a_second(budget, retry, clock, 1)
+    assert [sum(calls_of_a_second(budget, retry, clock, 1, wanted=2)) for _ in range(12)] == [
+        2, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0
+    ]  # fmt: skip
+
+
+def test_savings_of_busy_times() -> None:
+    """What many calls have saved is gone with them."""
+    clock = Steps()
+    budget, retry = RetryBudget(clock=clock), Retry(floor=0.0)
+    calls_of_a_second(budget, retry, clock, 1000)
+    assert budget.left(retry) >= 180
+    clock.step(2.0)
+    assert budget.left(retry) == 3
+    budget.called()
+    assert spent(budget, retry, 9) == 3
+    clock.step(1.0)
+    assert budget.left(retry) == 0
 
 
 def test_the_floor() -> None:
     """Who calls seldom may try again all the same, the first time too, and pays for it with calls to come."""
     clock = Steps()
     budget, retry = RetryBudget(clock=clock), Retry(floor=0.1)
-    budget.called(retry)
+    budget.called()
     assert budget.left(retry) == 1
     assert spent(budget, retry, 5) == 1
     clock.step(9.9)
@@ -78,9 +130,9 @@ def test_the_floor() -> None:
     clock.step(0.1)
     assert spent(budget, retry, 5) == 1
     for _ in range(13):
-        budget.called(retry)
+        budget.called()
     assert spent(budget, retry, 5) == 0
-    budget.called(retry)
+    budget.called()
     assert spent(budget, retry, 5) == 1
 
 
@@ -92,7 +144,7 @@ def test_debts_are_bounded() -> None:
         assert spent(budget, retry, 2) == 1
         clock.step(1.0)
     for _ in range(15):
-        budget.called(Retry(floor=0.0, burst=2))
+        budget.called()
     assert budget.left(Retry(floor=0.0, burst=2)) == 1
 
 
@@ -101,27 +153,29 @@ def test_debts_are_bounded() -> None:
     st.sampled_from([0.0, 0.1, 2.0]),
 )
 def test_it_is_never_exceeded(steps: list[tuple[float, int, int]], floor: float) -> None:
-    """However calls and failures come, retries are a fifth of the calls and what may be saved; or as the floor says."""
+    """However calls and failures come, retries are a fifth of the calls, in each second or in all, or as few as ever.
+
+    Or as the floor says.
+    """
     clock = Steps()
     retry = Retry(budget=0.2, floor=floor, burst=5)
     budget = RetryBudget(clock=clock)
     calls = retries = 0
-    passed = 0.0
-    history = [(0.0, 0, 0)]
+    history: list[tuple[float, int, int]] = []
     for pause, called, wanted in steps:
         clock.step(pause)
-        passed += pause
         for _ in range(called):
-            budget.called(retry)
+            budget.called()
         left = budget.left(retry)
         got = spent(budget, retry, wanted)
         assert got <= max(left, 0)
         calls, retries = calls + called, retries + got
-        history.append((passed, calls, retries))
+        history.append((clock(), called, got))
         if not floor:
             assert retries <= 0.2 * calls + 1e-6
-        for then, before, tried in history:  # in any time, not only from the beginning
-            assert retries - tried <= 0.2 * (calls - before) + 5 + 1 + floor * (passed - then) + 1e-6
+        before = sum(count for then, count, _ in history if then > clock() - 1)
+        second = sum(count for then, _, count in history if then > clock() - 0.95)
+        assert second <= max(0.2 * before, 5) + math.ceil(floor) + 1e-6
 
 
 @pytest.mark.parametrize(

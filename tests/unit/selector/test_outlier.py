@@ -25,9 +25,9 @@ class Rig:
         self.ejections = Ejections(outlier, told=self.told.append, draw=chance)
         self.ejections.count = count
 
-    def record(self, address: str, outcome: Outcome, times: int = 1) -> None:
+    def record(self, address: str, outcome: Outcome, times: int = 1, took: float = 0.0) -> None:
         for _ in range(times):
-            self.ejections.record(address, outcome, self.clock())
+            self.ejections.record(address, outcome, self.clock(), self.clock() - took)
 
     async def later(self, seconds: float) -> None:
         await self.clock.advance(seconds)
@@ -54,6 +54,44 @@ def test_consecutive() -> None:
     assert rig.told == [Ejection("a", "consecutive", 10.0)]
     rig.record("a", DOWN, 9)  # calls under way
     assert len(rig.told) == 1
+
+
+async def test_silence() -> None:
+    """Two calls do, the second sent a second after the first, where nothing else was heard of a node: it hangs."""
+    rig = Rig(Outlier(), 4)
+    await rig.later(10.0)
+    rig.record("a", DOWN, took=2.0)
+    await rig.later(0.5)
+    rig.record("a", DOWN, 2, took=1.75)  # sent so soon after the first that both may have been the requests' fault
+    await rig.later(0.5)
+    rig.record("a", LEFT)
+    assert rig.told == []
+    rig.record("a", DOWN, took=2.0)
+    assert rig.told == [Ejection("a", "silence", 10.0)]
+    rig.record("b", DOWN)
+    await rig.later(1.0)
+    rig.record("b", DOWN)  # it fails quickly, and is asked rarely
+    assert rig.told[1:] == [Ejection("b", "silence", 10.0)]
+
+
+async def test_no_silence() -> None:
+    """An answer that came while calls were waiting shows that it is them; an error is one, too."""
+    for answer in (GOOD, ERROR):
+        rig = Rig(Outlier(silence=2.0), 4)
+        await rig.later(10.0)
+        rig.record("a", DOWN, took=5.0)
+        rig.record("a", answer)
+        rig.record("a", DOWN, took=0.1)
+        await rig.later(1.9)
+        rig.record("a", DOWN)
+        assert rig.told == []
+        rig.record("a", answer)
+        await rig.later(5.0)
+        rig.record("a", DOWN)  # nobody had asked it
+        await rig.later(1.9)
+        rig.record("a", ERROR)
+        rig.record("a", DOWN)
+        assert rig.told == []
 
 
 def test_errors_in_a_row_may_be_the_requests() -> None:
@@ -213,7 +251,15 @@ def test_soonest() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("consecutive", 0), ("margin", -1), ("volume", 0), ("interval", 0), ("seconds", 0), ("longest", -2)],
+    [
+        ("consecutive", 0),
+        ("silence", 0),
+        ("margin", -1),
+        ("volume", 0),
+        ("interval", 0),
+        ("seconds", 0),
+        ("longest", -2),
+    ],
 )
 def test_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"Outlier\({name}={value}\)"):
@@ -228,17 +274,20 @@ def test_refused_shares(options: Any) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abcdef"), st.sampled_from([GOOD, ERROR, DOWN, LEFT]), st.floats(0, 8)), max_size=200
+        st.tuples(
+            st.sampled_from("abcdef"), st.sampled_from([GOOD, ERROR, DOWN, LEFT]), st.floats(0, 8), st.floats(0, 3)
+        ),
+        max_size=200,
     )
 )
-def test_some_are_always_left(calls: list[tuple[str, Outcome, float]]) -> None:
+def test_some_are_always_left(calls: list[tuple[str, Outcome, float, float]]) -> None:
     """Whatever happens, half of six nodes take calls, and the sums are those of the records."""
     ejections = Ejections(Outlier(volume=5, consecutive=2), told=lambda _: None)
     ejections.count = 6
     now = 0.0
-    for address, outcome, pause in calls:
+    for address, outcome, pause, took in calls:
         now += pause
-        ejections.record(address, outcome, now)
+        ejections.record(address, outcome, now, now - took)
         assert len(ejections.out(now)) <= 3
         counts = [record.counts for record in ejections._records.values()]
         assert ejections._calls == sum(count for count, _ in counts)

@@ -76,6 +76,42 @@ async def test_shorter_wish_wins_and_longer_does_not() -> None:
         assert failure.value.metadata == {"limit": "server"}
 
 
+async def test_time_counts_from_arrival() -> None:
+    """What a call has waited before it began is part of its time; those that did not wait are not held up by it."""
+    with FakeClock() as clock:
+        deadlines = Deadlines(10.0, "server")
+        fresh, waited, just = call_of(), call_of(), call_of()
+        waited.arrived, just.arrived = clock() - 4.0, clock() - 0.005
+        tasks = [asyncio.create_task(run(deadlines, 60, call)) for call in (fresh, waited, just)]
+        await clock.settle()
+        assert [call.remaining() for call in (fresh, waited, just)] == pytest.approx([10.0, 6.0, 9.995])
+        await clock.advance(6.02)
+        assert [task.done() for task in tasks] == [False, True, False]
+        await clock.advance(4.0)
+        for task in tasks:
+            with pytest.raises(GatewayTimeout) as failure:
+                await task
+            assert failure.value.metadata == {"limit": "server"}
+
+
+@pytest.mark.parametrize(("wish", "limit"), [(None, "server"), (2.0, "client")])
+async def test_time_up_before_it_begins(wish: float | None, limit: str) -> None:
+    """A call that has waited for all of its time is rejected, with what it was rejected for before, if it was."""
+    with FakeClock() as clock:
+        call, broken = call_of(), call_of()
+        broken.rejected = BadRequest("what is this?", reason="CODEC")
+        for each in (call, broken):
+            each.arrived = clock() - 11.0
+            if wish is not None:
+                each.shorten(wish, "client", since=each.arrived)
+            with pytest.raises(GatewayTimeout), Deadlines(10.0, "server").watch(each, usual=True):
+                await asyncio.sleep(0)
+                await asyncio.sleep(60)
+        assert call.rejected is not None
+        assert (call.rejected.reason, call.rejected.metadata) == ("DEADLINE_EXCEEDED", {"limit": limit})
+        assert broken.rejected.reason == "CODEC"
+
+
 def test_another_event_loop() -> None:
     """Whoever goes on in another event loop is not left to the sweeps of the first, which has ended."""
     deadlines = Deadlines(0.05, "server")

@@ -59,14 +59,15 @@ class Calls:
 
     def take(self, events: Sequence[Event]) -> None:
         """Begins the calls that have come in, and cancels those whose clients have left."""
-        create_task = asyncio.get_running_loop().create_task
+        loop = asyncio.get_running_loop()
+        create_task, now = loop.create_task, loop.time()
         for kind, call_id, method, payload, _, details in events:
             if kind != self._native.EVENT_CALL or payload is None or details is None:
                 self._leave(call_id)
             elif self._stopping:
                 self._front.fail(call_id, *failed(stopping()))
             else:
-                work = self._serve(call_id, self._endpoints[method], payload, details)
+                work = self._serve(call_id, self._endpoints[method], payload, details, now)
                 self._running[call_id] = create_task(work)
 
     def _leave(self, call_id: int) -> None:
@@ -110,8 +111,16 @@ class Calls:
         counted = (self._front.metrics() or {"methods": {}})["methods"].values()
         return sum(one["started"] - sum(end["count"] for end in one["status"].values()) for one in counted)
 
-    async def _serve(self, call_id: int, endpoint: Endpoint, payload: bytes, details: Details) -> None:
-        """Serves one call, to its end on the wire."""
+    async def _serve(self, call_id: int, endpoint: Endpoint, payload: bytes, details: Details, now: float) -> None:
+        """Serves one call, to its end on the wire.
+
+        Args:
+            call_id: Which one.
+            endpoint: What it is for.
+            payload: The request.
+            details: What else the front says of it.
+            now: When it said so.
+        """
         operation = endpoint.operation
         wire = Wire(operation)
         pairs, peer, remaining = details
@@ -131,8 +140,9 @@ class Calls:
         )
         if outlet is not None:
             outlet.call = call
-        if remaining is not None:
-            call.shorten(remaining, "client")
+        call.arrived = now
+        if remaining is not None:  # since the front has had the call, whatever time it has waited there
+            call.shorten(remaining, "client", since=now)
         request = self._read(call, payload, wire)
         admitted = self._admission.enter(endpoint, call)
         try:

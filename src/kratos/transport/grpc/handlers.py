@@ -140,6 +140,8 @@ class Handlers:
             app=self._dispatcher.app,
             sink=outlet.send if operation.server_streams else None,
         )
+        # grpcio tells of no earlier moment, but knows the client's deadline since the headers came.
+        call.arrived = asyncio.get_running_loop().time()
         remaining = cast("float | None", context.time_remaining())  # the stubs do not know None
         if remaining is not None:
             call.shorten(remaining, "client")

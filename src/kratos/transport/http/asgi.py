@@ -22,7 +22,7 @@ from kratos.transport.http.edge import BODILESS, CLOSE, Edge, Request, Response,
 from kratos.transport.http.events import EventStream
 from kratos.transport.http.mounts import pass_on
 from kratos.transport.http.own import OwnPages
-from kratos.transport.http.peers import peer_of
+from kratos.transport.http.peers import ARRIVED, peer_of
 from kratos.transport.http.problem import stopping
 from kratos.transport.http.route import Match
 from kratos.transport.http.upload import Upload
@@ -114,6 +114,7 @@ class ASGIFront:
         if target.upgrades:
             raise ClientError(f"{target} reads a stream: open a WebSocket here", code=426, reason="UPGRADE_REQUIRED")
         body = await self._read(request, receive)
+        request.arrived = _arrived(scope)
         if not target.streams:
             return await self._edge.answer(request, match, body)
         stream = EventStream(self._edge, request, match, respond=respond, send=send, heartbeat=self._heartbeat)
@@ -230,7 +231,14 @@ def _request(scope: Scope, method: str) -> Request:
         query=scope["query_string"].decode("latin-1"),
         headers=scope["headers"],
         peer=peer_of(scope),
+        arrived=_arrived(scope),
     )
+
+
+def _arrived(scope: Scope) -> float | None:
+    """Returns when the last came of what there is of a request; None under another server than ours."""
+    moments: list[float] | None = scope.get(ARRIVED)
+    return moments[0] if moments else None
 
 
 async def _respond(send: Send, request: Request, response: Response) -> None:

@@ -69,6 +69,7 @@ class Request:
         query: What follows the question mark, percent-encoded.
         headers: Names in lower case.
         peer: The other end.
+        arrived: When the last of it had come, in the event loop's time; None where nobody knows.
     """
 
     method: str
@@ -76,6 +77,7 @@ class Request:
     query: str
     headers: Sequence[Header]
     peer: Peer
+    arrived: float | None = None
 
 
 @dataclass(slots=True)
@@ -207,10 +209,11 @@ class Edge:
             app=self.dispatcher.app,
             sink=sink,
         )
+        call.arrived = request.arrived
         timeout = call.headers.get("x-request-timeout")
         if timeout is not None:
             try:
-                call.shorten(parse_timeout(timeout), "client")
+                call.shorten(parse_timeout(timeout), "client", since=request.arrived)
             except Error as rejected:
                 call.rejected = rejected
         if isinstance(target.binding, RawBinding):

@@ -9,13 +9,17 @@ from typing import Any, Final, TypeAlias
 from kratos.call import UNKNOWN_PEER, Certificate, Peer
 from kratos.transport.http.proxies import Proxies
 
-__all__ = ["PEER", "Forwarded", "forwarded", "peer_at", "peer_of"]
+__all__ = ["ARRIVED", "PEER", "Forwarded", "forwarded", "peer_at", "peer_of"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 App: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 
 PEER: Final = "kratos.peer"
 """The extension in which our server says who is there: a ``Peer``, made once for each connection."""
+
+ARRIVED: Final = "kratos.arrived"
+"""The key in the scope of a request at which our server says when the last of it came: a list of one number, because
+more may come, and a scope may be a copy."""
 
 
 class Forwarded:

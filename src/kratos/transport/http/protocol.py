@@ -39,7 +39,7 @@ from kratos.transport.http.asgi import CANCELS
 from kratos.transport.http.lane import Lane, Turn
 from kratos.transport.http.names import USUAL
 from kratos.transport.http.outflow import Outflow
-from kratos.transport.http.peers import PEER, peer_at
+from kratos.transport.http.peers import ARRIVED, PEER, peer_at
 from kratos.transport.http.problem import stopping, to_response
 from kratos.transport.http.settings import ServerConfig
 
@@ -113,14 +113,14 @@ class HTTPProtocol(HttpToolsProtocol):
         self._at_once = False
         self._body_bytes = 0
         self._announced = 0  # bytes of the body, as its client says
+        self._arrived = [0.0]  # when the last of a request came that goes by ASGI
         self._held: Turn | None = None  # a request whose task begins once its body is there: waiting costs it 5 us
         self._progress = False  # whether the parser has told us something about what came in
         self._held_back = 0  # bytes since it last did
         self._last_words = b""  # the answer to what cannot be read, once earlier requests have been answered
         self._declined = False  # the request offers a protocol that is not spoken here
         self._deaf = False  # what still comes in is dropped
-        self._closing = False
-        self._stopping = False
+        self._closing = self._stopping = False
 
     # The life of a connection
 
@@ -319,14 +319,17 @@ class HTTPProtocol(HttpToolsProtocol):
         elif self._lane is not None:
             turn = self._lane.enter(method, self.url, self.headers, self._peer)
         before = self.cycle
+        now = self.loop.time()
         if turn is None:
+            self._arrived = [now]
             self._pass_on()
         else:
+            turn.request.arrived = now
             turn.keep_alive = version != "1.0" and self.parser.should_keep_alive()
             turn.expects = self.expect_100_continue
             self._queue(turn)
         self._phase = "body"
-        self._due = self.loop.time() + self._limits.body_seconds
+        self._due = now + self._limits.body_seconds
         if self.cycle is not before:
             self.headers = []  # for trailers: the request has the list with its headers
             if self._stopping:
@@ -338,7 +341,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().on_message_begin()  # makes the scope
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         scope: dict[str, Any] = cast("dict[str, Any]", self.scope)
-        scope["headers"], scope["extensions"] = headers, self._extensions
+        scope["headers"], scope["extensions"], scope[ARRIVED] = headers, self._extensions, self._arrived
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
@@ -359,9 +362,12 @@ class HTTPProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
         turn = self.cycle
+        now = self.loop.time()
         if not isinstance(turn, Turn):
+            self._arrived[0] = now
             super().on_body(body)
         elif not turn.response_complete:
+            turn.request.arrived = now
             turn.add(body)
             if turn is self._held and turn.size > self._limits.max_body:
                 self._start_asgi_task(turn, self.app)
@@ -369,7 +375,7 @@ class HTTPProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
         self._progress = True
         limits = self._limits
-        self._due = min(self.loop.time() + limits.body_seconds, self._due + len(body) / limits.body_rate)
+        self._due = min(now + limits.body_seconds, self._due + len(body) / limits.body_rate)
         self._body_bytes += len(body)
         if self._body_bytes > limits.max_body and not self._unanswered:
             raise _bad("the request went on after its answer")

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import grpc.aio
@@ -24,6 +24,8 @@ from kratos.call import AppInfo, Call
 from kratos.errors import NotFound
 from kratos.handler import Handler
 from kratos.live import Live
+from kratos.testing import FakeClock
+from kratos.transport.dispatch import Dispatcher
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.backlog import Backlog, Outflow
 from kratos.transport.grpc.front import Calls
@@ -236,6 +238,46 @@ async def test_cancelled_as_it_begins(engine: str) -> None:
     await asyncio.sleep(0)
     assert not calls._running
     assert not calls._left
+
+
+async def test_time_counts_from_arrival(engine: str) -> None:
+    """What a call waits for others in the event loop is part of its time, and of what its client grants it."""
+
+    class Steps(FakeClock):
+        def step(self, seconds: float) -> None:
+            self._now += seconds
+
+    class Busy(Kinds):
+        async def echo(self, request: Ping, call: Call) -> Pong:
+            clock.step(4.0)  # as one that computes
+            return Pong(text=f"{call.remaining():g}")
+
+    class Front:
+        answers: ClassVar[list[str]] = []
+
+        def stream_try_send(self, stream: int, message: bytes) -> int:
+            raise NotImplementedError
+
+        def respond(self, call_id: int, payload: bytes, *_: object) -> bool:
+            self.answers.append(Pong.from_binary(payload).text)
+            return True
+
+        def fail(self, call_id: int, code: int, *_: object) -> bool:
+            self.answers.append(str(code))
+            return True
+
+    class Native:
+        EVENT_CALL = 0
+        STREAM_FULL, STREAM_CLOSED = 1, 2
+
+    dispatcher = Dispatcher([Busy()], timeout=10.0)
+    endpoint, front = dispatcher.endpoints[PREFIX + "Echo"], Front()
+    calls = Calls(front, Native(), dispatcher, [endpoint], admission=Admission(Live(Limits())))  # type: ignore[arg-type]
+    wishes = [None, None, 9.0, 8.0]
+    with Steps() as clock:
+        calls.take([(0, at, 0, ping(), None, ((), "ipv4:127.0.0.1:1", wish)) for at, wish in enumerate(wishes)])
+        assert await calls.drain(None) == 0
+    assert front.answers == ["6", "2", "0", "4"]  # the last one has none, and DEADLINE_EXCEEDED is code 4
 
 
 async def test_backlog(engine: str) -> None:

@@ -22,6 +22,7 @@ from unit.transport.grpc.rig import OPENING, PREFIX, frame, headers, no_task_lef
 from kratos.call import AppInfo, Call
 from kratos.errors import GRPC_NAMES, ClientClosed, Error, NotFound, restore
 from kratos.handler import Handler, Messages
+from kratos.testing import FakeClock
 from kratos.transport.grpc import front, guard, handlers
 from kratos.transport.grpc.headers import peer_address
 from kratos.transport.grpc.options import KeepAlive, Limits, server_options
@@ -720,3 +721,27 @@ async def test_life_cycle() -> None:
     await server.start()
     await server.stop()
     await server.stop(1)
+
+
+@pytest.mark.parametrize("engine", ["grpcio"])
+async def test_time_counts_from_the_headers(serve: Any) -> None:
+    """What a call waits for its message is part of its time: grpcio says when a call is there, and not since when."""
+    served: Any = await serve()
+    gate = asyncio.Event()
+
+    async def requests() -> AsyncIterator[bytes]:
+        await gate.wait()
+        yield ping()
+
+    with FakeClock() as clock:
+        call = served.plain().stream_unary(PREFIX + "Echo")(requests())
+        end = time.monotonic() + SECONDS
+        while not served.busy:
+            assert time.monotonic() < end
+            await asyncio.sleep(0)
+        arrived = clock()
+        await clock.advance(4.0)
+        gate.set()
+        await call
+        assert served.service.calls[0].arrived == arrived
+        assert served.service.calls[0].deadline == arrived + 10.0

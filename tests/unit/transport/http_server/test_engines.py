@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +17,7 @@ from unit.transport.http_server.support import Raw, Running, Streams, running, u
 
 from kratos.call import AppInfo, Call
 from kratos.live import Live
+from kratos.testing import FakeClock
 from kratos.transport.http import CORS, Format, HTTPServer, Limits, handle
 from kratos.wire.google.api.httpbody_pb import HttpBody
 
@@ -263,3 +265,48 @@ async def test_unknown_engine() -> None:
     """An engine that there is not is an error that names those that there are."""
     with pytest.raises(ValueError, match="engine is 'turbo': it must be one of fast, asgi"):
         HTTPServer(engine="turbo")  # type: ignore[arg-type]
+
+
+async def spin(condition: Callable[[], Any]) -> None:
+    """Waits until something is so, while the event loop's clock stands still."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("engine", ["fast", "asgi"])
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+async def test_time_counts_from_arrival(engine: str, proxies: tuple[str, ...]) -> None:
+    """A request's time runs while earlier ones are answered; one that has none left is answered without its handler."""
+    wish = b"GET /echo/%s HTTP/1.1\r\nx-request-timeout: %s\r\n" + HEAD + b"\r\n"
+    usual = b"GET /echo/b HTTP/1.1\r\n" + HEAD + b"\r\n"
+    async with running(engine=engine, timeout=10.0, proxies=proxies) as it, await it.raw() as raw:
+        with FakeClock() as clock:
+            arrived = clock()
+            await raw.send(wish % (b"hang", b"9S") + usual + wish % (b"c", b"1S") + wish % (b"d", b"8S"))
+            await spin(it.service.working.is_set)
+            await clock.advance(3.0)
+            it.service.go.set()
+            await spin(lambda: len(it.service.calls) == 3)
+        answers = [await raw.answer() for _ in range(4)]
+    assert [answer.status for answer in answers] == [200, 200, 504, 200]
+    assert answers[2].json["metadata"] == {"limit": "client"}
+    assert [call.arrived for call in it.service.calls] == [arrived] * 3
+    assert [call.deadline for call in it.service.calls] == [arrived + left for left in (9.0, 10.0, 8.0)]
+
+
+@pytest.mark.parametrize("engine", ["fast", "asgi"])
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+async def test_time_counts_from_the_last_byte(engine: str, proxies: tuple[str, ...]) -> None:
+    """How long a client takes to send its request is not part of its time: that has limits of its own."""
+    async with running(engine=engine, timeout=10.0, proxies=proxies) as it, await it.raw() as raw:
+        with FakeClock() as clock:
+            await raw.send(POST + b'Content-Length: 12\r\n\r\n{"text"')
+            await spin(lambda: [each._body_bytes for each in it.server._server._connections()] == [7])  # type: ignore[union-attr]
+            await clock.advance(3.0)
+            await raw.send(b':"a"}')
+            await spin(lambda: it.service.calls)
+            assert it.service.calls[0].arrived == clock()
+            assert it.service.calls[0].remaining() == 10.0
+        assert (await raw.answer()).status == 200
