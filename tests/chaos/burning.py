@@ -1,4 +1,4 @@
-"""A node whose calls need the CPU: ``python burning.py SECONDS LIMITED``; says where it is in a line of JSON."""
+"""A node whose calls need the CPU: ``python burning.py SECONDS``; says where it is in a line of JSON."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ class Burning(Kinds):
         return Pong(text=request.text)
 
 
-async def main(seconds: float, *, limited: bool) -> None:
-    servers = [HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0")]
-    middleware = [recovery(), *([ratelimit()] if limited else [])]
-    async with App(name="kinds", services=[Burning(seconds)], servers=servers, middleware=middleware):
+async def main(seconds: float) -> None:
+    servers = [HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0", engine="native")]
+    async with App(name="kinds", services=[Burning(seconds)], servers=servers, middleware=[recovery(), ratelimit()]):
         print(json.dumps({server.endpoint.partition(":")[0]: server.endpoint for server in servers}), flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]), limited=sys.argv[2] == "limited"))
+    asyncio.run(main(float(sys.argv[1])))
