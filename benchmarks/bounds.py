@@ -75,13 +75,18 @@ def of_healing(kind: str, logs: dict[str, Log], sent: dict[str, Sent]) -> list[B
     ]
     asked = {name: sorted(call.at for call in log.calls) for name, log in logs.items()}
     most = _amplification(asked["retry()"], sent["retry()"].times)
-    begin, end = DOWN
-    unbounded = _count(sent["retry(), no budget"].times, begin, end) / max(
-        _count(asked["retry(), no budget"], begin, end), 1
+    during, unbounded = (
+        _count(sent[name].times, *DOWN) / max(_count(asked[name], *DOWN), 1)
+        for name in ("retry()", "retry(), no budget")
     )
     return [
         *bounds,
-        Bound(f"{kind}: retry() sends <= {AMPLIFIED:g} of what was asked for", f"{most:.2f}", most <= AMPLIFIED),
+        Bound(
+            f"{kind}: retry() sends <= {AMPLIFIED:g} of what was asked for up to any moment",
+            f"{most:.2f}",
+            most <= AMPLIFIED,
+        ),
+        Bound(f"{kind}: and while it is down", f"{during:.2f}", round(during, 2) <= AMPLIFIED),
         Bound(
             f"{kind}: without its budget, while it is down, >= {AMPLIFIED_OTHERWISE:g}",
             f"{unbounded:.2f}",

@@ -82,7 +82,7 @@ def sent(*times: float) -> Sent:
     return made
 
 
-@pytest.mark.parametrize(("late", "more", "expected"), [(5.0, 1, [True, True, True]), (12.0, 2, [False, False, False])])
+@pytest.mark.parametrize(("late", "more", "expected"), [(5.0, 1, [True] * 4), (12.0, 2, [False] * 4)])
 def test_healing_is_judged(late: float, more: int, expected: list[bool]) -> None:
     """Ten seconds after it is healed nine of ten are answered; what is sent is a fifth more at most, by any moment."""
     back = DOWN[1] + late

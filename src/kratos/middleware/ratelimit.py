@@ -90,13 +90,20 @@ class _RateLimit:
         if not limiter.allow(self._priority(call) if limiter.pressed else Priority.CRITICAL):
             raise self._shed(call)
         start = perf_counter()
+        if limiter.pressed:
+            await self._arrived()
         try:
-            if limiter.pressed:
-                # What has arrived comes in first: behind handlers that never wait it would not be seen to queue up.
-                await asyncio.sleep(0)
             return await next(request, call)
         finally:
             limiter.done(perf_counter() - start)
+
+    async def _arrived(self) -> None:
+        """Lets in first what has arrived: behind handlers that never wait it would not be seen to queue up."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:  # its time was up before it came: that says nothing of how long a call takes
+            self._limiter.done(None)
+            raise
 
     async def _stream(self, request: Any, call: Call, next: Handler) -> Any:
         limiter = self._limiter

@@ -154,6 +154,18 @@ async def test_who_waits_is_counted_first() -> None:
     assert order == ["handler after 3"] * 3
 
 
+async def test_who_leaves_while_others_come_in_is_not_counted() -> None:
+    """A call whose time is up before it began says nothing of how long calls take."""
+    limiter = Limiter(pressed=True)
+    middleware: Any = ratelimit(limiter)
+    task = asyncio.create_task(middleware("hello", call_of(), handler))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert limiter.told == [None]
+
+
 async def test_a_quota_end_to_end() -> None:
     """One at a time: the second is turned away, and says so in both directions; later there is room again."""
     service = Kinds()
