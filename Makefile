@@ -129,10 +129,10 @@ plots: $(DEVELOP) ## Draw docs/resilience.svg and .png from a simulation: what l
 	$(PY) -m pip install --quiet --group plots
 	$(PY) benchmarks/curves.py
 
-chaos: $(DEVELOP) ## Overload servers, fail nodes and take etcd away, four minutes; draws what was seen into docs
+chaos: $(DEVELOP) ## Overload servers, fail nodes and take etcd away, seven minutes; judges it, draws it into docs
 	$(PY) -m pip install --quiet --group plots
 	@$(PYTEST) -q --collect-only tests/golden >/dev/null  # generates the messages they use
-	$(PY) benchmarks/faults.py
+	$(PY) benchmarks/faults.py --docs docs
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

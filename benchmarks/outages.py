@@ -27,11 +27,25 @@ from kratos.middleware import breaker, retry
 from kratos.resilience import Retry
 from kratos.selector import WRR, Balancing
 
-__all__ = ["DOWN", "EMPTY", "FAILING", "HEALING", "KILLED", "REGISTRY", "Outage", "failing", "healing", "registry"]
+__all__ = [
+    "AWAY",
+    "DOWN",
+    "EMPTY",
+    "FAILING",
+    "HEALING",
+    "KILLED",
+    "REGISTRY",
+    "Outage",
+    "failing",
+    "healing",
+    "registry",
+    "restarted",
+]
 
 FAILING = 24.0  # seconds of load on three nodes, one of which fails 30 %
 HEALING = 28.0  # seconds of load on one backend
 DOWN = 4.0, 12.0  # when it is down
+AWAY = 3.0, 28.0  # when its process is: by then grpcio would try once in ten seconds, if it were left to itself
 REGISTRY = 40.0  # seconds of load on three nodes found by etcd
 EMPTY = 4.0, 24.0  # from when until when etcd is away, longer than a lease; it comes back without data
 KILLED = 36.0  # when a node is killed
@@ -39,7 +53,7 @@ KILLED = 36.0  # when a node is killed
 _TIMEOUT = 2.0  # the usual one of our clients
 
 
-async def failing(kind: str) -> dict[str, Log]:
+async def failing(kind: str, seconds: float = FAILING) -> dict[str, Log]:
     """Three nodes, one of which fails 30 % of its calls, each after 200 ms; clients with and without ejection."""
     clients = {
         "each in turn, no ejection": Balancing(balancer=WRR, outlier=None),
@@ -53,7 +67,7 @@ async def failing(kind: str) -> dict[str, Log]:
         async with asyncio.TaskGroup() as group:
             for name, balancing in clients.items():
                 conn = await stack.enter_async_context(client(kind, target, balancing=balancing))
-                group.create_task(offer(conn, [(FAILING, 60.0)], log=logs[name], timeout=_TIMEOUT))
+                group.create_task(offer(conn, [(seconds, 60.0)], log=logs[name], timeout=_TIMEOUT))
     return logs
 
 
@@ -93,6 +107,29 @@ async def healing(kind: str) -> tuple[dict[str, Log], dict[str, Sent]]:
             for at, share in zip(DOWN, (1.0, 0.0), strict=True):
                 group.create_task(_told(there, at, share))
     return logs, sent
+
+
+async def restarted() -> tuple[dict[str, Log], float]:
+    """A process is killed, and another one listens at its ports later; returns the calls by transport, and when."""
+    logs = {kind: Log() for kind in ("http", "grpc")}
+    began = time.perf_counter()
+
+    async def until(seconds: float) -> None:
+        await asyncio.sleep(began + seconds - time.perf_counter())
+
+    async with AsyncExitStack() as stack:
+        there = await stack.enter_async_context(node())
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for kind, log in logs.items():
+                conn = await stack.enter_async_context(client(kind, there.url(kind), middleware=[breaker()]))
+                group.create_task(offer(conn, [(AWAY[1] + 14, 20.0)], log=log, timeout=_TIMEOUT))
+            await until(AWAY[0])
+            there.process.kill()
+            await until(AWAY[1] - 1.0)  # it takes a while to come up
+            await stack.enter_async_context(node(**{kind: there.ports[kind] for kind in logs}))
+            back = time.perf_counter() - began
+    return logs, back
 
 
 async def _told(there: Node, seconds: float, share: float) -> None:

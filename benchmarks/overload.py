@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 
@@ -39,14 +40,19 @@ class Overload:
     capacity: dict[bool, float] = field(default_factory=dict)
 
 
-async def overload(kind: str) -> Overload:
-    """Runs it: a minute and a half for the curve, less than one for the time after a sudden burst."""
+async def overload(kind: str, loads: Sequence[float] = LOADS) -> Overload:
+    """Runs it: a minute and a half for the curve, less than one for the time after a sudden burst.
+
+    Args:
+        kind: Over what.
+        loads: The points of the curve before the burst, which is the last one.
+    """
     seen = Overload()
     # One that nobody overloads tells what can be done: a queue of the one before would count as less.
     async with node(work=WORK) as idle, client(kind, idle.url(kind)) as quiet:
         await capacity(quiet, 1.0)
         seen.rates.append(await capacity(quiet))
-        runs = [(((SECONDS, load),), (SECONDS - COUNTED, SECONDS)) for load in LOADS]
+        runs = [(((SECONDS, load),), (SECONDS - COUNTED, SECONDS)) for load in loads]
         for steps, (begin, end) in [*runs, (STEPS, STEADY)]:
             for limited in (True, False):
                 before, log = seen.rates[-1], Log()

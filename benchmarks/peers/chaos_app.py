@@ -2,7 +2,8 @@
 
 What it may be told at the start: ``work``, the seconds of CPU that a call takes; ``limited``, whether ``ratelimit()``
 stands in front; ``failing``, the share of calls that fail, and ``slow``, after how many seconds they do; ``etcd``,
-where it registers. ``POST /tell`` with ``{"message": "0.3"}`` says another share.
+where it registers; ``http`` and ``grpc``, the ports to listen at. ``POST /tell`` with ``{"message": "0.3"}`` says
+another share.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Chaos(Service):
 
 
 async def main(wanted: dict[str, Any]) -> None:
-    servers = [HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0")]
+    http, grpc = (f"127.0.0.1:{wanted.get(kind, 0)}" for kind in ("http", "grpc"))
+    servers = [HTTPServer(http), GRPCServer(grpc)]
     admin = AdminServer("127.0.0.1:0")
     app = App(
         name="chaos",

@@ -1,7 +1,7 @@
 """The process that the chaos tests run: all four kinds over HTTP and gRPC, ready to misbehave as told.
 
-python serving.py FINISH LINGER ENGINE: seconds that calls may take to finish, seconds that the hook takes to leave, and
-what carries gRPC.
+python serving.py FINISH LINGER ENGINE [HTTP GRPC]: seconds that calls may take to finish, seconds that the hook takes
+to leave, what carries gRPC, and the ports to listen at.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Forgetful(list[Call]):
         """Keeps nothing."""
 
 
-def main(finish: float, linger: float, engine: Any) -> None:
+def main(finish: float, linger: float, engine: Any, http: int = 0, grpc: int = 0) -> None:
     @asynccontextmanager
     async def hook(app: App) -> AsyncIterator[None]:
         yield
@@ -37,7 +37,10 @@ def main(finish: float, linger: float, engine: Any) -> None:
     App(
         name="chaos",
         services=[service],
-        servers=[HTTPServer("127.0.0.1:0", timeout=None), GRPCServer("127.0.0.1:0", timeout=None, engine=engine)],
+        servers=[
+            HTTPServer(f"127.0.0.1:{http}", timeout=None),
+            GRPCServer(f"127.0.0.1:{grpc}", timeout=None, engine=engine),
+        ],
         hooks=[hook],
         shutdown=Shutdown(finish=finish, hook=2.0),
     ).run()
@@ -45,4 +48,4 @@ def main(finish: float, linger: float, engine: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
+    main(float(sys.argv[1]), float(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))

@@ -7,7 +7,10 @@ that is: the work is sleep, and how long it really took is measured.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+from chaos.test_shutdown import HERE, NATIVE, running
 from fixtures.gen.fixture.kinds.v1.kinds_kratos import KindsClient
 from fixtures.gen.fixture.kinds.v1.kinds_pb import Ping, Pong
 from roundtrip.service import Kinds
@@ -97,22 +101,22 @@ class Load:
 
     good: list[float] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
+    began: float = field(default_factory=perf_counter)
 
-    async def one(self, api: KindsClient, began: float) -> None:
+    async def one(self, api: KindsClient) -> None:
         try:
             await api.echo(Ping(text="a"), timeout=LATE)
-            self.good.append(perf_counter() - began)
+            self.good.append(perf_counter() - self.began)
         except Error as failure:
             self.reasons[failure.reason] = self.reasons.get(failure.reason, 0) + 1
 
     async def run(self, api: KindsClient) -> float:
         """Returns how many seconds it has lasted."""
-        began = perf_counter()
         async with asyncio.TaskGroup() as calls:
             sent = 0
-            while (now := perf_counter() - began) < SECONDS:
+            while (now := perf_counter() - self.began) < SECONDS:
                 while sent < now * RATE:
-                    calls.create_task(self.one(api, began))
+                    calls.create_task(self.one(api))
                     sent += 1
                 await asyncio.sleep(0.002)
             return now
@@ -139,6 +143,51 @@ async def test_three_times_too_much(transport: str, limited: bool) -> None:
     else:
         assert late <= 0.3 * possible, (late, possible, load.reasons)
         assert "RATELIMIT" not in load.reasons
+
+
+BURNT = 0.02  # seconds of CPU that a call takes
+
+
+@asynccontextmanager
+async def burning() -> AsyncIterator[dict[str, str]]:
+    """Serves in a process of its own, with the limiter as it comes; yields its URLs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, HERE / "burning.py", str(BURNT),
+        stdout=-1, stderr=-3, cwd=HERE.parent, env={"PYTHONPATH": str(HERE.parent), "PATH": ""},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        yield json.loads(await process.stdout.readline())
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("transport", ["http", pytest.param("grpc", marks=NATIVE.marks)])
+async def test_the_limiter_as_it_comes(transport: str) -> None:
+    """It sees by itself that the event loop is busy: nobody is turned away while it is not, and many are then.
+
+    How much gets done meanwhile is for a machine that does nothing else, see benchmarks/faults.py.
+    """
+    async with burning() as urls, client(transport, urls[transport], timeout=None) as conn:
+        api, reasons = KindsClient(conn), Counter[str]()
+        for _ in range(5):
+            await api.echo(Ping(text="a"))
+
+        async def calling() -> None:
+            while reasons["RATELIMIT"] < 100:
+                try:
+                    await api.echo(Ping(text="a"))
+                    reasons["OK"] += 1
+                except Error as failure:
+                    reasons[failure.reason] += 1
+                    await asyncio.sleep(BURNT)
+
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as callers:
+            for _ in range(20):
+                callers.create_task(calling())
+    assert set(reasons) == {"RATELIMIT", "OK"}
+    assert reasons["OK"] > 20
 
 
 class Sick(Kinds):
@@ -186,6 +235,30 @@ async def test_a_backend_that_heals(transport: str) -> None:
         service.healed = True
         async with asyncio.timeout(10):
             while await share(api, 50, 0.002) < 0.9:
+                pass
+
+
+DOWN = 25.0  # seconds: by then grpcio would try once in ten, if it were left to itself
+
+
+async def test_a_server_that_is_killed_and_starts_again() -> None:
+    """Ten seconds after it is back nine of ten calls and more go through, by a breaker and a channel as they come."""
+    async with AsyncExitStack() as stack:
+        apis: list[KindsClient] = []
+        async with running(1.0) as rig:
+            for url in sorted(rig.urls):
+                conn = client(url.partition(":")[0], url, middleware=[breaker(chance=random.Random(1).random)])
+                apis.append(KindsClient(await stack.enter_async_context(conn)))
+            for api in apis:
+                assert await share(api, 10) == 1.0
+            rig.process.kill()
+            await rig.process.communicate()
+        down = asyncio.get_running_loop().time() + DOWN
+        while asyncio.get_running_loop().time() < down:
+            assert await asyncio.gather(*(share(api, 20, 0.02) for api in apis)) == [0.0, 0.0]
+        ports = [int(url.rpartition(":")[2]) for url in sorted(rig.urls, reverse=True)]
+        async with running(1.0, ports=ports), asyncio.timeout(10):
+            while min(await asyncio.gather(*(share(api, 50, 0.01) for api in apis))) < 0.9:
                 pass
 
 

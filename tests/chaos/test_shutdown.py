@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,9 +53,11 @@ class Process:
 
 
 @asynccontextmanager
-async def running(finish: float, linger: float = 0.0, engine: str = "grpcio") -> AsyncIterator[Process]:
+async def running(
+    finish: float, linger: float = 0.0, engine: str = "grpcio", ports: Iterable[int] = ()
+) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, HERE / "serving.py", str(finish), str(linger), engine,
+        sys.executable, HERE / "serving.py", str(finish), str(linger), engine, *map(str, ports),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=HERE.parent,
         env={"PYTHONPATH": str(HERE.parent), "PATH": ""},
     )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from roundtrip.service import Kinds
 
 from kratos import App, GRPCClient, GRPCServer, HTTPClient, HTTPServer, Shutdown
 from kratos.call import Call
-from kratos.errors import Error, InternalServer, ServiceUnavailable
+from kratos.errors import Error, GatewayTimeout, InternalServer, ServiceUnavailable
 from kratos.handler import Handler
 from kratos.registry import Instance, MemoryRegistry
 from kratos.selector import WRR, Balancing, HashRing, Outlier
@@ -127,6 +129,58 @@ async def test_fixed_addresses_are_balanced(kind: str) -> None:
         assert min(two[0].seen, two[1].seen) > 0
 
 
+@contextmanager
+def off() -> Iterator[str]:
+    """Yields an address where nobody answers who wants to connect, as that of a host that is off."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as first:
+        address = full.getsockname()
+        first.connect(address)  # the one that may wait; Linux drops what comes then
+        yield f"{address[0]}:{address[1]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many connections wait to be accepted is Linux's count")
+@pytest.mark.parametrize("engine", ["http", "grpcio", "native"])
+@pytest.mark.parametrize("method", ["echo", "watch", "chat"])
+async def test_a_host_that_is_off(engine: Any, method: str) -> None:
+    """A call does not spend its time on a node that does not even say no: it goes on to another, and calls follow."""
+    shop = Shop()
+    server: Any = HTTPServer("127.0.0.1:0") if engine == "http" else GRPCServer("127.0.0.1:0", engine=engine)
+    app = App(name="shop", services=[shop], middleware=[], servers=[server], shutdown=Shutdown(finish=5, drain=0))
+    async with app:
+        url = server.endpoint
+        kind, _, here = url.partition("://")
+        with off() as away:
+            target = f"direct:///{away},{here}"
+            async with CLIENTS[kind](target, balancing=Balancing(balancer=WRR), timeout=6.0) as conn:
+                api = KindsClient(conn)
+                for _ in range(3):
+                    if method == "echo":
+                        await api.echo(Ping(text="x"))
+                    elif method == "watch":
+                        async with api.watch(Ping(count=2), timeout=6.0) as replies:
+                            assert [reply.count async for reply in replies] == [0, 1]
+                    else:
+                        async with api.chat(timeout=6.0) as stream:
+                            await stream.send(Ping(text="x"))
+                            assert (await anext(aiter(stream))).text == "x"
+                assert f"['{away}'] out" in repr(conn)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many connections wait to be accepted is Linux's count")
+async def test_all_hosts_are_off(kind: str) -> None:
+    """What is left of the call is spent on the last one, and closing does not wait for anybody."""
+    with off() as one, off() as other:
+        async with CLIENTS[kind](f"direct:///{one},{other}", balancing=Balancing(balancer=WRR), timeout=1.0) as conn:
+            with pytest.raises(GatewayTimeout):
+                await KindsClient(conn).echo(Ping())
+            waiting = asyncio.create_task(KindsClient(conn).echo(Ping(), timeout=20.0))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                await conn.aclose()
+                with pytest.raises(ServiceUnavailable):
+                    await waiting
+
+
 async def test_killed_under_load(kind: str) -> None:
     """A process is killed under load: what was on it may fail, nothing else does, and nobody calls it any more."""
     registry = MemoryRegistry()
@@ -174,17 +228,20 @@ async def test_killed_under_load(kind: str) -> None:
 
 
 async def test_a_failing_node_is_left_alone(kind: str) -> None:
-    """Of a node that fails 30 % of its calls, a few are seen, and then no more."""
+    """Of a node that fails 30 % of its calls, a few are seen, and then no more: nobody waits for it either."""
     bad, good = Shop(failing=3), [Shop(), Shop()]
-    async with shops(bad, *good) as registry, client(kind, registry, Balancing(balancer=WRR)) as conn:
-        failures = 0
-        for _ in range(300):
+    balancing = Balancing(balancer=WRR, outlier=Outlier(seconds=300.0))
+    async with shops(bad, *good) as registry, client(kind, registry, balancing) as conn:
+        failures, seen = 0, 0
+        for number in range(300):
+            if number == 150:
+                seen = bad.seen
             try:
                 await KindsClient(conn).echo(Ping())
             except InternalServer:
                 failures += 1
         assert 3 <= failures <= 9
-        assert bad.seen < 40
+        assert bad.seen == seen < 40
         assert "out" in repr(conn)
 
 

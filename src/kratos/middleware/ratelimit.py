@@ -34,6 +34,10 @@ def priority_of(call: Call) -> Priority:
     return Priority.CRITICAL if said is None else _BY_NAME.get(said.upper().replace("-", "_"), Priority.CRITICAL)
 
 
+# Turns of the event loop in which a call has to come for those before it to wait on, and how often they do.
+_TURNS: Final = 4
+_ROUNDS: Final = 8
+
 _Given: TypeAlias = BBR | Live[BBR] | Quota | Live[Quota] | Limiter
 
 
@@ -63,7 +67,7 @@ def ratelimit(
 
 
 class _RateLimit:
-    __slots__ = ("_figures", "_limiter", "_name", "_priority", "_retry_after")
+    __slots__ = ("_asked", "_figures", "_limiter", "_name", "_priority", "_retry_after")
 
     def __init__(
         self, limiter: _Given, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str
@@ -73,6 +77,7 @@ class _RateLimit:
         self._priority = priority
         self._retry_after = retry_after
         self._figures: LimiterFigures | None = None
+        self._asked = 0
 
     def measure(self, meter: Meter, /) -> None:
         """Shows the limiter's figures; see ``Measured``."""
@@ -87,16 +92,33 @@ class _RateLimit:
 
     async def _call(self, request: Any, call: Call, next: Handler) -> Any:
         limiter = self._limiter
+        self._asked += 1
         if not limiter.allow(self._priority(call) if limiter.pressed else Priority.CRITICAL):
             raise self._shed(call)
         start = perf_counter()
+        if limiter.pressed:
+            await self._arrived()
         try:
-            if limiter.pressed:
-                # What has arrived comes in first: behind handlers that never wait it would not be seen to queue up.
-                await asyncio.sleep(0)
             return await next(request, call)
         finally:
             limiter.done(perf_counter() - start)
+
+    async def _arrived(self) -> None:
+        """Lets in first what has arrived: behind handlers that never wait it would not be seen to queue up.
+
+        A new connection takes some turns of the event loop until its call is there. Where they come all the time there
+        is an end to it.
+        """
+        try:
+            for _ in range(_ROUNDS):
+                asked = self._asked
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+                if self._asked == asked:
+                    break
+        except asyncio.CancelledError:  # its time was up before it came: that says nothing of how long a call takes
+            self._limiter.done(None)
+            raise
 
     async def _stream(self, request: Any, call: Call, next: Handler) -> Any:
         limiter = self._limiter

@@ -36,7 +36,8 @@ class BBR:
         cpu_threshold: From which use of the CPUs on, of 1000. 0 is always.
         window: How many seconds are looked back at.
         buckets: In how many pieces.
-        cpu_quota: How many CPUs this process has, where what the system says is not what is meant; 0.5 is half of one.
+        cpu_quota: How many CPUs this process has, where that is fewer than the system says; 0.5 is half of one. The
+            process is busy when it uses all of these, and its event loop when it uses one, or what there is of one.
         queue: For how many seconds calls may wait besides. Where one call at a time is all there can be, the next one
             has often not come when it ends: without a queue an event loop that is asked for what it can, and no more,
             sheds a tenth of it, and a third where others want its CPU. Kratos has 0.
@@ -128,7 +129,7 @@ class BBRLimiter:
         settings = self._live.value
         if settings is not self._settings:
             self._follow(settings)
-        self.cpu = cpu = self._share(settings)
+        self.cpu = cpu = self._usage()
         if cpu < settings.cpu_threshold and self._since is None:
             self.pressed = False
         elif self._refuses(priority, busy=cpu >= settings.cpu_threshold):
@@ -177,12 +178,6 @@ class BBRLimiter:
         self._probe = begin, begin
         return most
 
-    def _share(self, settings: BBR) -> int:
-        cpu = self._usage()
-        if settings.cpu_quota is None or self._cpu is None:
-            return cpu
-        return int(cpu * self._cpu.cpus / settings.cpu_quota)
-
     def _measure(self) -> None:
         """Looks back at the slots of the window that are over; what they say is the same for as long as a slot."""
         self._measured = self._window.turn()
@@ -197,6 +192,7 @@ class BBRLimiter:
         self._settings = settings
         if self._cpu is not None:
             self._cpu.smoothing = settings.smoothing
+            self._cpu.quota = math.inf if settings.cpu_quota is None else settings.cpu_quota
         self._per_second = max(int(settings.buckets / settings.window + 1e-6), 1)
         self._window = Window(settings.window, settings.buckets, self._clock)
         self._measure()

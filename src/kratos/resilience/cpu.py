@@ -10,6 +10,7 @@ thread uses counts as well, and what it would use if others let it; the higher s
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -60,11 +61,12 @@ class CPU:
 
     Attributes:
         value: The last value, from 0 to 1000; calling the object brings it up to date.
-        cpus: How many CPUs may be used.
+        cpus: How many CPUs may be used, as the system says.
+        quota: How many there are for this process, where that is fewer.
     """
 
-    __slots__ = ("_clock", "_due", "_last", "_read", "_thread", "_thread_at", "_thread_used", "cpus", "smoothing",
-                 "value")  # fmt: skip
+    __slots__ = ("_clock", "_due", "_last", "_read", "_thread", "_thread_at", "_thread_used", "cpus", "quota",
+                 "smoothing", "value")  # fmt: skip
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class CPU:
         self.smoothing = smoothing
         self.value = 0
         self.cpus = 1.0
+        self.quota = math.inf
 
     def __call__(self) -> int:
         """Returns how busy they are, up to date."""
@@ -99,9 +102,11 @@ class CPU:
         except (OSError, ValueError, LookupError):  # files may vanish or be of another form: the thread is left
             found = None
         if due and now > self._thread_at:
-            share = (thread - self._thread_used) / (now - self._thread_at)
+            # A thread has one CPU to itself at most, however many the process has.
+            share = (thread - self._thread_used) / ((now - self._thread_at) * min(self.quota, 1.0))
             if last is not None and found is not None and found.passed > last.passed and found.cpus > 0:
-                share = max(share, (found.used - last.used) / ((found.passed - last.passed) * found.cpus))
+                granted = (found.passed - last.passed) * min(self.quota, found.cpus)
+                share = max(share, (found.used - last.used) / granted)
             self._smooth(max(0.0, min(share * _FULL, _FULL)), 1 + int((now - due) / SAMPLE_SECONDS))
         self._thread_at, self._thread_used = now, thread
         self._last = found

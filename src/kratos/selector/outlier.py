@@ -24,7 +24,7 @@ class Outlier:
     """When a node is left alone.
 
     A node that cannot be connected to is left alone at once, for a second, then two, four and so on
-    up to thirty; nothing limits how many these are.
+    up to thirty; nothing limits how many these are. Then one call at a time finds out whether it is back.
 
     Attributes:
         consecutive: After how many calls in a row that it could not answer: 502, 503, 504, a lost connection.
@@ -100,6 +100,8 @@ class Ejections:
         self._records: dict[str, _Record] = {}
         self._out: dict[str, float] = {}
         self._warming: dict[str, float] = {}
+        self._doubted: set[str] = set()  # could not be connected to
+        self._asked: set[str] = set()  # of these: who has a call that finds out, and is out meanwhile
         self._frozen: frozenset[str] = frozenset()
         self._soonest = inf
         self._window = 0.0
@@ -111,6 +113,8 @@ class Ejections:
         for known in (self._records, self._out, self._warming):
             for address in [address for address in known if address not in addresses]:
                 del known[address]
+        self._doubted.intersection_update(addresses)
+        self._asked.intersection_update(addresses)
         self._sum()
         self._changed()
 
@@ -135,6 +139,17 @@ class Ejections:
         """When the next one comes back; infinite if nobody is left alone."""
         return self._soonest
 
+    def sent(self, address: str, now: float) -> None:
+        """Takes note that a call goes to an address.
+
+        Where a node could not be connected to, others do not follow until that call has come through: to find out that
+        a host is off takes its time.
+        """
+        if address in self._doubted and address not in self._out:
+            self._asked.add(address)
+            self._out[address] = now + _RETRY_SECONDS
+            self._changed()
+
     def record(self, address: str, outcome: Outcome, now: float, began: float) -> None:
         """Takes what became of a call to an address.
 
@@ -154,14 +169,25 @@ class Ejections:
         if outcome is _UNREACHED:
             self._unreached(address, record, now)
             return
-        record.missed = 0
+        if address in self._doubted:
+            self._reached(address, record)
         if self.settings is not None:
             record.heard(outcome, now, began)
             self._judge(address, record, outcome, now, self.settings)
 
+    def _reached(self, address: str, record: _Record) -> None:
+        record.missed = 0
+        self._doubted.discard(address)
+        if address in self._asked:
+            self._asked.discard(address)
+            del self._out[address]
+            self._changed()
+
     def _unreached(self, address: str, record: _Record, now: float) -> None:
-        if self.count < 2 or address in self._out:
+        if self.count < 2 or (address in self._out and address not in self._asked):
             return
+        self._doubted.add(address)
+        self._asked.discard(address)
         seconds = min(_RETRY_SECONDS * 2 ** min(record.missed, _DOUBLINGS), _LONGEST_RETRY_SECONDS)
         record.missed += 1
         self._eject(address, "unreached", seconds, now)
@@ -216,6 +242,7 @@ class Ejections:
     def _return(self, now: float) -> None:
         for address in [address for address, until in self._out.items() if until <= now]:
             del self._out[address]
+            self._asked.discard(address)
         self._changed()
 
     def _changed(self) -> None:

@@ -91,6 +91,7 @@ class Pool:
             if flight is None:
                 break
             if admit is None or admit(flight.node.address):
+                self.ejections.sent(flight.node.address, now)
                 return flight
             self.balancer.feedback(flight, Outcome.LEFT, now)
             refused.add(flight.node.address)
@@ -110,7 +111,7 @@ class Pool:
         if not (alone or tried or refused):
             return pick(asked, now)
         last: Collection[str] | None = None
-        for avoid in ({*alone, *tried, *refused}, {*alone, *refused}, refused):
+        for avoid in ({*alone, *tried, *refused}, {*alone, *refused}, {*tried, *refused}, refused):
             if avoid != last:
                 asked.avoid = last = avoid
                 flight = pick(asked, now)

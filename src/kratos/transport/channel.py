@@ -8,11 +8,14 @@ from typing import Any, Final, Protocol
 from kratos.call import Call, Peer
 from kratos.errors import ServiceUnavailable
 
-__all__ = ["HURRIED", "Channel", "Unreached"]
+__all__ = ["HURRIED", "Channel", "Unreached", "hurry"]
 
 HURRIED: Final = "kratos.hurried"
-"""The key in ``call.state`` that tells a channel not to wait for a connection, whatever ``wait_for_ready`` says: there
-are other nodes to go to, and only the last one is worth waiting for."""
+"""The key in ``call.state`` that tells a channel not to wait long for a connection, whatever ``wait_for_ready`` says:
+there are other nodes to go to, and only the last one is worth waiting for."""
+
+_HURRIED_SECONDS: Final = 1.0
+_SHORTEST_SECONDS: Final = 0.1  # a call that is nearly over says nothing of a node that is far away
 
 
 class Unreached(ServiceUnavailable):
@@ -23,6 +26,17 @@ class Unreached(ServiceUnavailable):
 
     reason = "CONNECTION_FAILED"
     unsent = True
+
+
+def hurry(call: Call) -> float | None:
+    """Returns within how many seconds a connection has to come about, so that there is time for another node.
+
+    None is no limit beside the channel's own.
+    """
+    if not call.state.get(HURRIED):
+        return None
+    left = call.remaining()
+    return _HURRIED_SECONDS if left is None else min(_HURRIED_SECONDS, max(left / 2, _SHORTEST_SECONDS))
 
 
 class Channel(Protocol):
@@ -46,7 +60,7 @@ class Channel(Protocol):
             call: Its headers go out, its reply is filled in, its deadline is told to the peer.
 
         Raises:
-            Unreached: There was no connection, and nothing was sent.
+            Unreached: There was no connection, or none within ``hurry(call)``, and nothing was sent.
             Error: The peer answered with an error (its class found in ``call.known``), or was lost.
         """
         ...

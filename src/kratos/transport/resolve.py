@@ -185,8 +185,7 @@ class Nodes:
             if flight is None:
                 raise self._nobody(call)
             address = flight.node.address
-            if call.options.get("wait_for_ready"):
-                state[HURRIED] = self._others(call, address)
+            state[HURRIED] = self._others(call, address)
         else:
             address = pool.nodes[0].address
         try:

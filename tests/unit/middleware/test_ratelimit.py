@@ -154,6 +154,40 @@ async def test_who_waits_is_counted_first() -> None:
     assert order == ["handler after 3"] * 3
 
 
+async def test_who_is_on_the_way_is_counted_first() -> None:
+    """So is a call that takes some turns to be there, as that of a new connection; and there is an end to it."""
+    limiter = Limiter(pressed=True)
+    order: list[int] = []
+
+    async def never_waits(request: Any, call: Call) -> None:
+        order.append(len(limiter.asked))
+
+    run = chain([ratelimit(limiter)], never_waits, KINDS_ECHO)
+
+    async def later(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await run("hello", call_of())
+
+    await asyncio.gather(later(0), later(3))
+    assert order == [2, 2]
+    order.clear()
+    await asyncio.gather(*(later(turns) for turns in range(100)))
+    assert order[0] < 50
+
+
+async def test_who_leaves_while_others_come_in_is_not_counted() -> None:
+    """A call whose time is up before it began says nothing of how long calls take."""
+    limiter = Limiter(pressed=True)
+    middleware: Any = ratelimit(limiter)
+    task = asyncio.create_task(middleware("hello", call_of(), handler))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert limiter.told == [None]
+
+
 async def test_a_quota_end_to_end() -> None:
     """One at a time: the second is turned away, and says so in both directions; later there is room again."""
     service = Kinds()

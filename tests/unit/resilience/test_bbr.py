@@ -284,22 +284,46 @@ def test_half_a_cpu() -> None:
     assert limiter.allow()
 
 
-def test_a_quota_of_cpus() -> None:
-    """Who has said how many CPUs there are is believed, rather than the system."""
-    clock = Steps()
-    used = 0.0
-
-    def read() -> Usage:
-        return Usage(used, clock(), 4.0)
-
-    cpu = CPU(read, thread=lambda: 0.0, clock=clock)
-    limiter = BBRLimiter(BBR(cpu_quota=0.5, smoothing=0.0), cpu=cpu, clock=clock)
+@pytest.mark.parametrize(
+    ("cpus", "quota", "process", "loop", "busy"),
+    [
+        (4.0, 0.5, 0.4, 0.0, 800),
+        (4.0, 0.5, 0.1, 0.1, 200),
+        (4.0, 0.5, 0.5, 0.5, 1000),
+        (8.0, 2.0, 0.25, 0.25, 250),  # an event loop has one CPU at most, of however many there are
+        (8.0, 2.0, 1.0, 1.0, 1000),
+        (8.0, 2.0, 1.8, 0.25, 900),
+        (8.0, 1.0, 0.1, 0.1, 100),
+        (1.0, 2.0, 1.0, 1.0, 1000),  # what is not there is not granted either
+        (1.0, 2.0, 0.5, 0.25, 500),
+        (8.0, None, 2.0, 0.1, 250),
+    ],
+)
+def test_a_quota_of_cpus(cpus: float, quota: float | None, process: float, loop: float, busy: int) -> None:
+    """The process is busy when it uses all of its quota, its loop when it uses one CPU or what there is of one."""
+    clock, usage = Steps(), [0.0, 0.0]
+    cpu = CPU(lambda: Usage(usage[0], clock(), cpus), thread=lambda: usage[1], clock=clock)
+    limiter = BBRLimiter(BBR(cpu_quota=quota, smoothing=0.0), cpu=cpu, clock=clock)
     limiter.allow()
     clock.step(0.5)
-    used = 0.2  # 0.4 CPUs of 0.5
+    usage[:] = process / 2, loop / 2
     limiter.allow()
-    assert cpu.value == 100
-    assert limiter.cpu == 800
+    assert limiter.cpu == busy
+
+
+def test_a_quota_that_changes() -> None:
+    """A live quota counts from the next sample on, and goes as it came."""
+    clock, used = Steps(), 0.0
+    cpu = CPU(lambda: Usage(used, clock(), 8.0), thread=lambda: 0.0, clock=clock)
+    settings = Live(BBR(smoothing=0.0))
+    limiter = BBRLimiter(settings, cpu=cpu, clock=clock)
+    for quota, busy in ((None, 125), (2.0, 500), (None, 125)):
+        settings.set(BBR(cpu_quota=quota, smoothing=0.0))
+        limiter.allow()
+        clock.step(0.5)
+        used += 0.5
+        limiter.allow()
+        assert limiter.cpu == busy
 
 
 def test_it_looks_by_itself() -> None:

@@ -55,6 +55,36 @@ def test_left_alone() -> None:
     assert where(made, tried={"n1:1"}) == "n1:1"  # once more rather than to who is out
     fail(made, "n1:1", Outcome.UNREACHED)
     assert {where(made) for _ in range(4)} == {"n0:1", "n1:1"}
+    assert {where(made, tried={"n1:1"}) for _ in range(4)} == {"n0:1"}
+
+
+def test_one_finds_out() -> None:
+    """Who could not be connected to gets one call when its time is over, and all of its own when that is answered."""
+    made = pool(2)
+    fail(made, "n0:1", Outcome.UNREACHED)
+    assert {where(made, 0.5) for _ in range(4)} == {"n1:1"}
+    flights = [made.pick(Asked(), 1.0) for _ in range(4)]
+    (scout,) = [each for each in flights if each is not None and each.node.address == "n0:1"]
+    made.done(scout, Outcome.UNREACHED, 1.9)
+    assert {where(made, 3.8) for _ in range(4)} == {"n1:1"}  # two seconds this time
+    flights = [made.pick(Asked(), 3.9) for _ in range(4)]
+    (scout,) = [each for each in flights if each is not None and each.node.address == "n0:1"]
+    made.done(scout, Outcome.LEFT, 4.0)  # says nothing: the next one does, in a while
+    assert {where(made, 4.8) for _ in range(4)} == {"n1:1"}
+    assert {where(made, 4.9) for _ in range(4)} == {"n0:1", "n1:1"}
+    assert [where(made, 4.9) for _ in range(4)].count("n0:1") == 2
+
+
+def test_who_is_gone_is_not_asked_for() -> None:
+    """What was to be found out about a node is forgotten with it."""
+    made = pool(3)
+    fail(made, "n0:1", Outcome.UNREACHED)
+    scouts = [made.pick(Asked(), 1.0) for _ in range(3)]
+    made.ejections.keep({"n1:1", "n2:1"})
+    for scout in scouts:
+        assert scout is not None
+        made.done(scout, Outcome.GOOD, 1.5)
+    assert made.ejections.out(1.5) == frozenset()
 
 
 def test_admitted() -> None:

@@ -25,7 +25,7 @@ from kratos.selector import WRR, Asked, Balancing, Flight, HashRing, LeastReques
 from kratos.service import CallOptions
 from kratos.testing import FakeClock
 from kratos.transport import members
-from kratos.transport.channel import HURRIED, Unreached
+from kratos.transport.channel import HURRIED, Unreached, hurry
 from kratos.transport.client import Client
 from kratos.transport.lines import Lines
 from kratos.transport.outcome import outcome_of
@@ -708,7 +708,7 @@ async def test_a_balancer_that_goes_where_it_likes() -> None:
 
 
 async def test_only_the_last_node_is_waited_for() -> None:
-    """A call that would wait for a connection is hurried on while there are other nodes."""
+    """A call is hurried on while there are other nodes, one that would wait for a connection too."""
     net, hurried = Net(), list[Any]()
     net.dead = {"a:1", "b:2", "c:3"}
 
@@ -729,7 +729,26 @@ async def test_only_the_last_node_is_waited_for() -> None:
         hurried.clear()
         with pytest.raises(Unreached):
             await echo(client)
-        assert hurried == []
+        assert hurried == [True, True, False]
+    hurried.clear()
+    async with net.client("a:1", middleware=[note]) as client:
+        with pytest.raises(Unreached):
+            await echo(client)
+    assert hurried == []
+
+
+@pytest.mark.parametrize(
+    ("others", "left", "seconds"),
+    [(True, None, 1.0), (True, 10.0, 1.0), (True, 1.0, 0.5), (True, 0.05, 0.1), (False, 10.0, None)],
+)
+async def test_how_long_a_connection_may_take(others: bool, left: float | None, seconds: float | None) -> None:
+    """Half of what is left of the call, a second at most, while there are others; all of it for the last one."""
+    with FakeClock():
+        made = call()
+        made.state[HURRIED] = others
+        if left is not None:
+            made.shorten(left, "client")
+        assert hurry(made) == seconds
 
 
 async def test_calls_are_not_kept_by_timers() -> None:

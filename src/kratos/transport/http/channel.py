@@ -21,6 +21,7 @@ from kratos.codec.json import JsonCodec
 from kratos.codec.raw import RawCodec
 from kratos.errors import Error, ServerError
 from kratos.handler import Messages
+from kratos.transport.channel import hurry
 from kratos.transport.http.duplex import Duplex
 from kratos.transport.http.exchange import (
     PROTOJSON,
@@ -39,6 +40,8 @@ __all__ = ["HTTPChannel"]
 
 _EVENTS: Final = "text/event-stream"
 _PORTS: Final = {"http": 80, "https": 443}
+# By tenths of the seconds that a connection may take: to make one of these takes as long as to pick a node.
+_HURRIED: Final = tuple(aiohttp.ClientTimeout(total=None, sock_connect=tenths / 10) for tenths in range(11))
 
 
 class HTTPChannel:
@@ -53,7 +56,7 @@ class HTTPChannel:
         codec: How messages are written; JSON if not given. Streams are always JSON: their frames are text.
         max_message: The largest reply, event or frame to receive, in bytes, after decompression.
         connect_timeout: Seconds for a connection to come about, WebSocket handshake included; a call's deadline may
-            end it sooner.
+            end it sooner, and so does ``hurry``.
         keep_alive: Seconds that an idle connection is kept. Below the five seconds after which many servers close it:
             a request that meets such a close is lost.
         max_connections: The most connections at a time, streams included; further calls wait. 0 is no limit.
@@ -155,9 +158,6 @@ class HTTPChannel:
         body = rule.encode(request, RawCodec() if rule.raw_body else codec) if rule.has_body or rest else None
         content_type = rule.content_type(request) if rule.raw_body else _content_type(codec)
         headers = request_headers(call, accept=accept, content_type="" if body is None else content_type)
-        timeout = self._timeout
-        if not call.timed:  # nobody else ends it; aiohttp's timers are a tenth of the cost of a call
-            timeout = aiohttp.ClientTimeout(total=seconds_left(call), sock_connect=self._connect_timeout)
         try:
             response = await self._connected().request(
                 rule.method,
@@ -166,12 +166,22 @@ class HTTPChannel:
                 headers=headers,
                 allow_redirects=False,
                 server_hostname=self._server_name,
-                timeout=timeout,
+                timeout=self._patience(call),
             )
         except BROKEN as failure:
             raise self._broken(failure, call) from failure
         fill_reply(call, response)
         return response
+
+    def _patience(self, call: Call) -> aiohttp.ClientTimeout:
+        limit = hurry(call)
+        if limit is None or limit >= self._connect_timeout:
+            limit = self._connect_timeout
+        elif call.timed:
+            return _HURRIED[int(limit * 10)]
+        if call.timed:  # somebody else ends it; aiohttp's timers are a tenth of the cost of a call
+            return self._timeout
+        return aiohttp.ClientTimeout(total=seconds_left(call), sock_connect=limit)
 
     async def _reply(self, rule: Rule, response: aiohttp.ClientResponse, call: Call) -> Any:
         """Returns the reply that a response is."""

@@ -20,6 +20,7 @@ from kratos.codec.base import Codec, CodecSet
 from kratos.codec.raw import RawCodec
 from kratos.errors import BadRequest, Error, ServerError, restore
 from kratos.handler import Messages
+from kratos.transport.channel import hurry
 from kratos.transport.deadline import expired
 from kratos.transport.http.exchange import PROTOJSON, fill_reply, read_body, request_headers, usual_headers
 from kratos.transport.http.failures import BROKEN, answered, broken, lost, told, too_large
@@ -129,7 +130,7 @@ class Duplex:
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=usual_headers(PROTOJSON),
-            timeout=aiohttp.ClientTimeout(total=None),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=hurry(self._call)),
             trace_configs=[trace],
         )
         try:
