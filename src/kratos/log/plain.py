@@ -13,14 +13,12 @@ from typing import Any, Final, TypeGuard, cast
 from kratos.codec.jsonvalues import JsonValues
 from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is_message, sensitive, shape
 from kratos.log.json import shown
-from kratos.masking import MASK
+from kratos.masking import MASK, REST
 
-__all__ = ["REST", "Plain"]
+__all__ = ["Plain"]
 
 _DEEPEST = 12
 _ATOMS: Final = frozenset({bool, int, type(None)})
-REST: Final = "…"
-"""Stands for what was left out."""
 _JSON: Final = JsonValues()
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, cast
 
-from kratos.log.plain import REST
 from kratos.log.redact import Redaction
-from kratos.masking import MASK
+from kratos.masking import MASK, REST
 
 __all__ = ["discreet"]
 
