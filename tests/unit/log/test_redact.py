@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import namedtuple
+from collections import UserList, deque, namedtuple
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -228,6 +228,35 @@ def test_arguments() -> None:
     day = date(2026, 1, 2)
     assert USUAL.argument(day) is day
     assert USUAL.argument(1.5) == 1.5
+
+
+def test_exceptions_and_views() -> None:
+    """An exception says what it was raised with as all else does; views, queues and the like are sequences."""
+    card = Card(number="s3cret")
+    told = USUAL.argument(ValueError("no", card))
+    assert f"{told} {told!r}" == "('no', Card(number='***')) ValueError('no', Card(number='***'))"
+    assert str(USUAL.argument(ValueError(KeyError(card)))) == "Card(number='***')"
+    plain = ValueError("no", 7)
+    assert USUAL.argument(plain) is plain
+    many: list[Any] = [deque([card]), {"a": card}.values(), {"a": card}.items(), UserList([card])]
+    for each in many:
+        assert "s3cret" not in f"{USUAL.argument(each)}"
+        assert "s3cret" not in json.dumps(USUAL.value(each))
+    assert USUAL.value(ValueError(card)) == "Card(number='***')"
+    assert USUAL.argument(range(3)) == range(3)
+    assert USUAL.pairs({"user": [{"email": 1}]}) == {"user": [{"email": 1}]}
+    assert Redaction("user.email").pairs({"user": {"email": 1}}) == {"user": {"email": MASK}}
+
+
+def test_size_of_a_record() -> None:
+    """Elements and letters are those of the whole record, however many fields it has."""
+    many = USUAL.pairs({str(n): "v" * 4000 for n in range(2000)})
+    assert len(many) == 501
+    assert many["…"] == "more is left out"
+    assert sum(map(len, many.values())) < 100_000
+    lists = USUAL.pairs({str(n): list(range(300)) for n in range(10)})
+    assert sum(len(each) for each in lists.values()) < 600
+    assert len(json.dumps(USUAL.pairs({str(n): ["v" * 4000] * 20 for n in range(10)}))) < 100_000
 
 
 def test_size() -> None:
