@@ -63,7 +63,8 @@ def ratelimit(
     Example:
         ``App(middleware=[recovery(), metadata(), ratelimit(Quota(concurrency=200)), ratelimit(), access_log()])``
     """
-    return _RateLimit(limiter, priority, live(retry_after).map(_checked), name)
+    given: Live[Any] = live(retry_after)
+    return _RateLimit(limiter, priority, given.map(_checked), name)
 
 
 def _checked(retry_after: float | None) -> float | None:

@@ -17,10 +17,9 @@ from kratos.log.redact import Redaction
 
 __all__ = ["Exporting"]
 
-_IDS: Final = ("trace_id", "span_id")
-_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", *_IDS, "trace_flags"}
-_TRACE = re.compile(r"[0-9a-f]{32}")
-_SPAN = re.compile(r"[0-9a-f]{16}")
+_TAKEN: Final = {"message", "asctime", "taskName", "trace_id", "span_id", "trace_flags"}
+_OWN: Final = _TAKEN | vars(logging.makeLogRecord({})).keys()
+_IDS = re.compile(r"[0-9a-f]{32} [0-9a-f]{16}")
 
 
 class Exporting(logging.Handler):
@@ -49,25 +48,20 @@ class Exporting(logging.Handler):
 def _translated(record: logging.LogRecord, rules: Redaction) -> LogRecord:
     said = cleaned(record, rules)  # a collector is told what the log is told, and no secrets
     return LogRecord(
-        timestamp=int(record.created * 1e9),
-        observed_timestamp=time.time_ns(),
-        context=_context(record),
-        severity_text=record.levelname,
-        severity_number=_severity(record.levelno),
-        body=said.getMessage(),
+        timestamp=int(record.created * 1e9), observed_timestamp=time.time_ns(), context=_context(record),
+        severity_text=record.levelname, severity_number=_severity(record.levelno), body=said.getMessage(),
         attributes=_attributes(said, record.exc_info[1] if record.exc_info else None, rules),
-    )
+    )  # fmt: skip
 
 
 def _context(record: logging.LogRecord) -> Context:
     """Returns the context of the span that a record names, or else of the one around it."""
     facts = vars(record)
     trace_id, span_id = str(facts.get("trace_id", "")), str(facts.get("span_id", ""))
-    if not (_TRACE.fullmatch(trace_id) and _SPAN.fullmatch(span_id)):
+    if not _IDS.fullmatch(f"{trace_id} {span_id}"):
         return get_current()
-    named = SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(facts.get("trace_flags") == 1)
-    )
+    flags = TraceFlags(facts.get("trace_flags") == 1)
+    named = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=flags)
     current = get_current_span().get_span_context()
     if not named.is_valid or (named.trace_id, named.span_id) == (current.trace_id, current.span_id):
         return get_current()

@@ -113,16 +113,10 @@ class OpenTelemetry:
         self.tracers = LateTracers()
         self.meter = LateMeter()
         self._target = protocol, endpoint, headers
-        self._service = service
-        self._attributes = dict(attributes or {})
-        self._signals: tuple[tuple[Signal, bool], ...] = (
-            ("traces", traces),
-            ("metrics", metrics),
-            ("logs", logs is not False),
-        )
+        self._service, self._attributes = service, dict(attributes or {})
+        self._signals: Sequence[tuple[Signal, object]] = (("traces", traces), ("metrics", metrics), ("logs", logs))
         self._redact = logs if isinstance(logs, Redaction) else None
-        self._as_global = as_global
-        self._flush = flush
+        self._as_global, self._flush = as_global, flush
 
     @asynccontextmanager
     async def __call__(self, app: Served) -> AsyncGenerator[OpenTelemetry, None]:
@@ -137,7 +131,7 @@ class OpenTelemetry:
         pipelines: list[_Pipeline] = []
         try:
             for signal, asked in self._signals:
-                if asked and wanted(signal):
+                if asked is not False and wanted(signal):
                     pipelines.append(starts[signal](resource, exporter(signal, *self._target)))
             yield self
         finally:
