@@ -99,7 +99,7 @@ class File:
             return
         for path in others:
             if not path.name.endswith(("~", "#")):
-                logger.info("%s is not read: configuration is in %s", path, ", ".join(FORMATS))
+                logger.warning("%s is not read: configuration is in %s", path, ", ".join(FORMATS))
 
     def _state(self, files: Files) -> State:
         root = EMPTY
