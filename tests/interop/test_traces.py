@@ -46,14 +46,15 @@ def collector(collector_program: Path, tmp_path: Path) -> Iterator[Collector]:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-async def test_the_collector_gets_everything(collector: Collector, tmp_path: Path, protocol: str) -> None:
-    """Traces through HTTP, the native gRPC engine and HTTP, with their logs; nothing is lost at the end."""
+@pytest.mark.parametrize("speaks", CHAINS)
+async def test_the_collector_gets_everything(collector: Collector, tmp_path: Path, protocol: str, speaks: str) -> None:
+    """Traces through three services over mixed transports, with their logs; nothing is lost at the end."""
     environment = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.grpc if protocol == "grpc" else collector.http,
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
     }
-    with running(tmp_path, CHAINS["http-native-http"], environment) as chain:
+    with running(tmp_path, CHAINS[speaks], environment) as chain:
         seen = await talk(chain.url, CALLS)
         chain.stop()
         collector.stop()

@@ -35,6 +35,7 @@ class Log:
     severity: str
     text: str
     facts: Mapping[str, Any]
+    flags: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def logs_of(batch: Mapping[str, Any], ids: Ids = str) -> Iterator[Log]:
                     record.get("severityText", ""),
                     record["body"]["stringValue"],
                     facts_of(record),
+                    int(record.get("flags", 0)),
                 )
 
 

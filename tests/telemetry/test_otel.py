@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import logging
 import os
 import socket
@@ -23,6 +24,7 @@ from roundtrip.service import Kinds
 from kratos.app import App
 from kratos.contrib.otel import OpenTelemetry
 from kratos.contrib.otel.logs import Exporting
+from kratos.log import Redaction, setup
 from kratos.middleware import access_log, tracing
 from kratos.testing import serve
 from telemetry.stub import Stub, stub
@@ -140,9 +142,32 @@ async def test_calls_and_their_logs(receiver: Stub) -> None:
     assert [(log.trace, log.span) for log in receiver.logs if log.text == "inside"] == ids
     access = [log for log in receiver.logs if log.text.startswith("server memory")]
     assert [(log.trace, log.span) for log in access] == ids
+    assert [log.flags & 1 for log in access] == [1, 0]
+    assert not [log for log in receiver.logs if any(each in log.text for each in ids[0] + ids[1])]
     assert [(log.trace, log.span) for log in receiver.logs if log.text == "outside"] == [("", "")]
-    assert not any({"trace_id", "span_id"} & log.facts.keys() for log in receiver.logs)
+    assert not any({"trace_id", "span_id", "trace_flags"} & log.facts.keys() for log in receiver.logs)
     assert [log.facts.get("request_id") for log in receiver.logs if log.text == "inside"] == ["r1", "r1"]
+
+
+@pytest.mark.parametrize("whose", ["setup", "own"])
+async def test_what_is_masked_in_logs(receiver: Stub, whose: str) -> None:
+    """What the log masks is masked here too, unless there are other rules."""
+    rules = Redaction("iban", patterns=[r"\b\d{16}\b"])
+    otel = OpenTelemetry(endpoint=receiver.grpc, flush=SECONDS, logs=rules if whose == "own" else True)
+    log = setup(to=io.StringIO(), format="json", redact=Redaction() if whose == "own" else rules)
+    try:
+        async with app(otel):
+            try:
+                raise ValueError("card 4111111111111111", {"iban": "DE777"})
+            except ValueError:
+                logging.getLogger("shop").exception("paid 4111111111111111", extra={"iban": "DE777", "password": "b"})
+    finally:
+        log.close()
+    (sent,) = receiver.logs
+    assert (sent.text, sent.facts["iban"], sent.facts["password"]) == ("paid ***", "***", "***")
+    assert sent.facts["exception.message"] == "('card ***', {'iban': '***'})"
+    assert "DE777" not in receiver.text
+    assert "4111" not in receiver.text
 
 
 async def test_records_of_all_sorts(receiver: Stub, monkeypatch: pytest.MonkeyPatch) -> None:

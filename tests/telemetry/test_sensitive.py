@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import logging
 import os
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from kratos import AdminServer, App, Call, GRPCClient, GRPCServer, HTTPClient, H
 from kratos.contrib.otel import OpenTelemetry
 from kratos.errors import Error
 from kratos.handler import Middleware
-from kratos.log import setup
+from kratos.log import Redaction, setup
 from kratos.log.entry import entry_of
 from kratos.log.handler import QueuedHandler, to_stream
 from kratos.metrics import PrometheusMeter
@@ -30,12 +32,15 @@ from kratos.middleware import Violation, access_log, metrics, recovery, tracing,
 from kratos.middleware.access_log import AccessLog
 from telemetry.stub import Stub, stub
 
-WORD, NUMBER = "Perch81pike", 8147203661
+WORD, NUMBER, OWN = "Perch81pike", 8147203661, "DE7300112299"
 """What is in sensitive fields. Nothing else holds either."""
 
 ENDS = ("fine", "crash", "chained", "group", "invalid")
 PAGES = ("/", "/health", "/routes", "/routes.json", "/build", "/debug/calls", "/debug/calls.json", "/debug/tasks",
          "/debug/tasks.json", "/debug/stacks", "/debug/lag", "/debug/log", "/debug/profile", "/metrics")  # fmt: skip
+
+RULES = Redaction("iban", patterns=[r"DE\d{10}"])
+"""Rules of the service's own."""
 
 logger = logging.getLogger("vault")
 
@@ -54,6 +59,20 @@ class Order:
     """Something of the service's own that holds a request."""
 
     request: OpenRequest
+
+
+class Refused(Exception):
+    """A failure whose text is made of what it keeps."""
+
+    def __init__(self, *, request: OpenRequest) -> None:
+        self.request = request
+
+    def __str__(self) -> str:
+        return f"refused: {self.request}"
+
+
+def broken(request: OpenRequest) -> None:
+    raise Refused(request=request)
 
 
 class Vault(VaultService):
@@ -80,6 +99,12 @@ class Vault(VaultService):
         logger.info("%s and %r", request, request.inner)
         logger.info("%(request)s", {"request": request})
         logger.info("in %s, %s, %s", [request], {"a": (request,)}, Order(request))
+        error = Refused(request=request)
+        logger.error(error)
+        logger.error("%s, %r and %s", error, ValueError("no", request), deque([request]))
+        logger.error("%s", {"a": request}.values(), extra={"cause": error, "those": {"a": request}.items()})
+        logger.error("it costs %s", OWN, extra={"iban": OWN})
+        await self.left_alone(request)
         logger.warning("with it", extra={"request": request, "order": Order(request), "by_name": request.by_name})
         match request.name:
             case "hang":
@@ -98,6 +123,15 @@ class Vault(VaultService):
                         group.create_task(self.fail(request))
             case _:
                 logger.info("fine")
+
+    async def left_alone(self, request: OpenRequest) -> None:
+        """Has the event loop tell of failures: of a task that nobody waited for, and of a callback."""
+        task = asyncio.create_task(self.fail(request))
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        asyncio.get_running_loop().call_soon(broken, request)
+        await asyncio.sleep(0)
 
     async def fail(self, request: OpenRequest) -> None:
         raise ValueError("no", request)
@@ -151,7 +185,7 @@ class Places:
         handler = logging.StreamHandler(self._streams["handler"])
         handler.setFormatter(logging.Formatter("%(message)s %(request)s", defaults={"request": ""}))
         console = QueuedHandler(to_stream(self._streams["console"], "console"), entry_of)
-        log = setup(level="DEBUG", to=self._streams["log"], format="json", handlers=[handler, console])
+        log = setup(level="DEBUG", to=self._streams["log"], format="json", handlers=[handler, console], redact=RULES)
         try:
             yield
         finally:
@@ -206,13 +240,14 @@ async def test_sensitive_fields_are_told_nowhere(collector: Stub) -> None:
     assert {place for place, text in told.items() if "Vault/Open" not in text} <= {
         "errors", "/", "/health", "/build", "/debug/lag", "/debug/log", "/debug/profile", "/debug/stacks"
     }  # fmt: skip
+    assert all(word in told["log"] for word in ("never retrieved", "callback broken(\\u2026)", "it costs ***"))
     assert told["log"].count('"pin":"***"') > 50
     assert all(word in told["errors"] for word in ("VALIDATOR", "CODEC", "error_id"))
 
 
 def found(text: str) -> list[str]:
     """Returns where secrets stand in a text."""
-    return [text[max(0, each.start() - 80) : each.end()] for each in re.finditer(f"{WORD}|{NUMBER}", text)][:3]
+    return [text[max(0, each.start() - 80) : each.end()] for each in re.finditer(f"{WORD}|{NUMBER}|{OWN}", text)][:3]
 
 
 async def ended(client: VaultClient, name: str, streamed: bool) -> str:

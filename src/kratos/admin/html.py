@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from kratos.admin.sheet import LONGEST, Cell, Field, Form, Link, Page, Sheet, Table
+from kratos.admin.sheet import Cell, Field, Form, Link, Page, Sheet, Table
 
 __all__ = ["CSS", "CSS_PATH", "render"]
 
@@ -66,7 +66,7 @@ def render(page: Page, sheet: Sheet, *, name: str, pages: Sequence[Page], mask: 
         sheet: What it says.
         name: Who is serving.
         pages: All there are, for the way to them.
-        mask: Takes secrets out of a text.
+        mask: Takes secrets out of a text, and cuts it.
     """
     again = f'<meta http-equiv="refresh" content="{sheet.again}">' if sheet.again else ""
     title = escape(f"{page.title} · {name}" if name else page.title)
@@ -154,7 +154,7 @@ def _cell(name: str, cell: Cell, mask: Callable[[str], str]) -> str:
         said = "yes" if cell else "no"
         return f'<span class="{said}">{said}</span>' if name in _GRAVE else said
     if isinstance(cell, Link):
-        return f'<a href="{escape(cell.path)}">{escape(mask(cell.text)[:LONGEST])}</a>'
+        return f'<a href="{escape(cell.path)}">{escape(mask(cell.text))}</a>'
     if isinstance(cell, float):
         return _time(cell)
-    return escape(mask(cell)[:LONGEST]) if isinstance(cell, str) else str(cell)
+    return escape(mask(cell)) if isinstance(cell, str) else str(cell)

@@ -14,6 +14,7 @@ from kratos.admin.lag import Lag
 from kratos.admin.routing import rows, size
 from kratos.admin.sheet import Cell, Link, Sheet, Table
 from kratos.app import App
+from kratos.aside import Aside
 from kratos.version import __version__
 
 __all__ = ["Configured", "Entry", "show_build", "show_config", "show_health", "show_lag", "show_landing", "show_routes"]
@@ -144,8 +145,13 @@ def _value(value: Any) -> Cell:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-async def show_build(app: App) -> Sheet:
-    """Returns what the process is made of."""
+async def show_build(app: App, aside: Aside) -> Sheet:
+    """Returns what the process is made of.
+
+    Args:
+        app: The app.
+        aside: Runs what blocks.
+    """
     loop = type(asyncio.get_running_loop())
     facts: dict[str, Cell] = {
         "app": f"{app.info.name} {app.info.version}".rstrip(),
@@ -156,7 +162,7 @@ async def show_build(app: App) -> Sheet:
         "event loop": f"{loop.__module__}.{loop.__qualname__}",
     }
     # In a thread: each distribution is a file to be read.
-    found = await asyncio.to_thread(_installed)
+    found = await aside(_installed)
     left_out = max(0, len(found) - _MOST_ROWS)
     return Sheet(facts=facts, tables={"packages": Table(("package", "version"), found[:_MOST_ROWS], left_out)})
 

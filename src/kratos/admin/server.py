@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -27,6 +26,7 @@ from kratos.admin.sheet import Act, Link, Page, Show
 from kratos.admin.tasks import show_calls, show_stacks, show_tasks
 from kratos.admin.web import JSON, Web, nothing
 from kratos.app import App
+from kratos.aside import Aside
 from kratos.call import AppInfo
 from kratos.handler import Middleware
 from kratos.service import Service
@@ -109,6 +109,7 @@ class AdminServer:
         self._access = Access(token, hosts)
         self._is_open = token is not None
         self._config = config
+        self._aside = Aside("kratos admin")
         self._lag = Lag()
         self._profiler = Profiler()
         self._info = AppInfo()  # of our own pages
@@ -204,7 +205,7 @@ class AdminServer:
         meter = self._meter()
         if meter is None:
             raise nothing()
-        content_type, body = await asyncio.to_thread(meter.render, accept)  # thousands of series take a while
+        content_type, body = await self._aside(meter.render, accept)  # thousands of series take a while
         return Response(200, [(b"content-type", content_type.encode("latin-1"))], body)
 
     def _meter(self) -> _Rendering | None:
@@ -237,7 +238,7 @@ class AdminServer:
         if self._config is not None:
             config = partial(show_config, self._config)
             page("/config", "config", "what is configured, and where that is written", config)
-        page("/build", "build", "versions of all that it is made of", partial(show_build, app))
+        page("/build", "build", "versions of all that it is made of", partial(show_build, app, self._aside))
         page("/debug/calls", "calls", "the calls being served, the oldest first", partial(show_calls, self._info))
         page("/debug/tasks", "tasks", "the tasks of the event loop, and where they wait", show_tasks)
         page("/debug/stacks", "stacks", "where each thread is", show_stacks)

@@ -124,7 +124,7 @@ def plain(sheet: Sheet, mask: Callable[[str], str]) -> dict[str, Any]:
 
     Args:
         sheet: The sheet.
-        mask: Takes secrets out of a text.
+        mask: Takes secrets out of a text, and cuts it.
     """
     found: dict[str, Any] = {_key(name): _plain(cell, mask) for name, cell in sheet.facts.items()}
     for name, table in sheet.tables.items():
@@ -144,5 +144,5 @@ def _plain(cell: Cell, mask: Callable[[str], str]) -> str | int | float | bool |
     if isinstance(cell, Link):
         return cell.path
     if isinstance(cell, str):
-        return mask(cell)[:LONGEST]
+        return mask(cell)
     return round(cell, 6) if isinstance(cell, float) else cell

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from kratos.admin.sheet import Cell, Sheet, Table
+from kratos.admin.sheet import LONGEST, Cell, Sheet, Table
 from kratos.call import AppInfo
 from kratos.masking import MASK, masked
 from kratos.transport.flight import Flight, awaited, flight
@@ -136,4 +136,4 @@ def _call(one: Flight, now: float) -> tuple[Cell, ...]:
 
 def _name(name: str) -> str:
     """Returns a name that somebody has given, without what may be a secret: people build names of what they have."""
-    return _TOKEN.sub(MASK, masked(name))
+    return _TOKEN.sub(MASK, masked(name, LONGEST))

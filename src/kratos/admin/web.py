@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from kratos.admin.access import HEADER, Access
 from kratos.admin.html import CSS, CSS_PATH, render
-from kratos.admin.sheet import Page, plain
+from kratos.admin.sheet import LONGEST, Page, plain
 from kratos.errors import BadRequest, ClientError, Error, Forbidden, NotFound
 from kratos.masking import masked
 from kratos.metadata import Metadata
@@ -28,6 +29,7 @@ File: TypeAlias = Callable[[str], Response | None]
 JSON: Final[Header] = (b"content-type", b"application/json")
 """The header of what is JSON."""
 
+_MASK: Final = partial(masked, longest=LONGEST)
 _HTML: Final[Header] = (b"content-type", b"text/html; charset=utf-8")
 _STYLE: Final = Response(200, [(b"content-type", b"text/css; charset=utf-8")], CSS.encode())
 _POLICY: Final[Header] = (
@@ -137,8 +139,8 @@ class Web:
     async def _shown(self, page: Page, *, as_json: bool) -> Response:
         sheet = await page.show()
         if as_json:
-            return Response(200, [JSON], json.dumps(plain(sheet, masked), ensure_ascii=True).encode())
-        return Response(200, [_HTML], render(page, sheet, name=self.name, pages=self._pages, mask=masked))
+            return Response(200, [JSON], json.dumps(plain(sheet, _MASK), ensure_ascii=True).encode())
+        return Response(200, [_HTML], render(page, sheet, name=self.name, pages=self._pages, mask=_MASK))
 
 
 def _finished(response: Response) -> list[Header]:

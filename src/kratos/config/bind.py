@@ -41,7 +41,7 @@ class Binder:
 
     Attributes:
         problems: What is wrong.
-        hidden: The paths of fields that nobody may see, as their proto says.
+        hidden: The paths of fields that nobody may see, as their proto says, or ``repr=False`` of a dataclass.
     """
 
     def __init__(self, unknown: Unknown, message: Callable[[Binder, Node, type[Any], str], Any]) -> None:
@@ -222,6 +222,9 @@ class Binder:
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             key, below = found.get(name, (name, None))
             if below is not None and (below.value is not None or required or _nullable(hints[name])):
+                if not field.repr:  # nobody is to see it
+                    self.hidden.add(join(path, key))
+                    below = below.hidden()
                 values[name] = self.bind(below, hints[name], join(path, key))
             elif required:
                 self.problems.append(Problem("missing", join(path, name), node.place))

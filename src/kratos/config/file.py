@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from kratos.aside import Aside
 from kratos.config.base import EMPTY, ConfigError, Layer, Node, Place, Problem, State
 from kratos.config.document import FORMATS, read
 from kratos.config.look import SETTLE_SECONDS, Files, Look, Unreadable
@@ -39,6 +40,7 @@ class File:
         self._path = Path(path)
         self._optional = optional
         self._every = every
+        self._aside = Aside("kratos config")
         self._look = Look(self._path, self._listed)
 
     @property
@@ -48,7 +50,7 @@ class File:
 
     async def load(self) -> Layer:
         """Reads the files, in a thread."""
-        files, state = await asyncio.to_thread(self._read)
+        files, state = await self._aside(self._read)
         self._look.take(files)
         if isinstance(state, ConfigError):
             raise state
@@ -63,7 +65,7 @@ class File:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(self._every, SETTLE_SECONDS) if self._look.settling else self._every)
-            changed = await asyncio.to_thread(self.look, loop.time())
+            changed = await self._aside(self.look, loop.time())
             if changed is not None:
                 # Here and not in the thread: a watch that was cancelled while it looked has told nobody.
                 self._look.take(changed[0])
@@ -97,7 +99,7 @@ class File:
             return
         for path in others:
             if not path.name.endswith(("~", "#")):
-                logger.info("%s is not read: configuration is in %s", path, ", ".join(FORMATS))
+                logger.warning("%s is not read: configuration is in %s", path, ", ".join(FORMATS))
 
     def _state(self, files: Files) -> State:
         root = EMPTY

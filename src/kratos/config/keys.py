@@ -105,5 +105,4 @@ def shown(node: Node, path: str) -> str:
         return node.text or str(value)
     if value.lstrip().startswith("{"):  # JSON, whose keys say what is secret in it
         return "the text"
-    text = masked(value)
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
+    return repr(masked(value, _LONGEST_SHOWN))

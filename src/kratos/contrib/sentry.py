@@ -40,11 +40,13 @@ _Event = dict[str, Any]
 
 
 def init(dsn: str, *, redact: Redaction | None = None, **options: Any) -> None:
-    """Starts Sentry's client with what is safe: nothing leaves unmasked, and no local variables leave at all.
+    """Starts Sentry's client with what is safe: masked by keys and looks, and without local variables.
+
+    So are events, breadcrumbs and transactions; logs and profiles, which have to be asked for, leave as they are.
 
     Args:
         dsn: Where events go; empty sends none.
-        redact: What is masked in texts, breadcrumbs, headers and contexts; the usual keys and patterns if not given.
+        redact: What is masked; the usual keys and patterns if not given.
         options: Those of ``sentry_sdk.init``, which count where they say something else.
     """
     rules = redact or USUAL
@@ -52,6 +54,7 @@ def init(dsn: str, *, redact: Redaction | None = None, **options: Any) -> None:
         "auto_enabling_integrations": False,
         "before_breadcrumb": partial(_crumb, rules),
         "before_send": partial(_sent, rules),
+        "before_send_transaction": partial(_sent, rules),
         "include_local_variables": False,
     }
     sentry_sdk.init(dsn=dsn, **{**defaults, **options})
@@ -138,7 +141,7 @@ def _crumb(rules: Redaction, crumb: Any, _hint: Any) -> Any:
 
 
 def scrubbed(event: Any, rules: Redaction, failure: BaseException | None = None) -> Any:
-    """Returns an event without secrets: in texts, breadcrumbs, headers, contexts, and variables of frames.
+    """Returns an event without secrets: in texts, tags, contexts, user, breadcrumbs, spans, and variables of frames.
 
     Args:
         event: The event, which is changed.
@@ -152,16 +155,31 @@ def scrubbed(event: Any, rules: Redaction, failure: BaseException | None = None)
         for frame in _mapping(each.get("stacktrace")).get("frames") or ():
             if "vars" in frame:
                 frame["vars"] = rules.pairs(frame["vars"])
-    for name in ("extra", "request", "logentry"):
+    for name in ("extra", "request", "logentry", "user"):
         if told.get(name):
             told[name] = rules.pairs(_mapping(told[name]))
     if told.get("logentry"):
         told["logentry"].pop("params", None)  # they are in the text, and have no names to go by
     if "message" in told:
         told["message"] = rules.text(str(told["message"]))
+    _label(told, rules)
     for crumb in _values(told.get("breadcrumbs")):
         crumb.update(_crumb(rules, crumb, None))
     return told
+
+
+def _label(told: _Event, rules: Redaction) -> None:
+    """Masks tags, contexts and spans."""
+    if told.get("tags"):
+        tags = told["tags"]
+        told["tags"] = rules.pairs(tags if _is_mapping(tags) else dict(filter(None, tags)))
+    if told.get("contexts"):
+        told["contexts"] = {
+            name: rules.pairs(context) if _is_mapping(context) else rules.value(context)
+            for name, context in told["contexts"].items()
+        }
+    for span in _values(told.get("spans")):
+        span.update({name: rules.value(span[name]) for name in ("description", "data", "tags") if span.get(name)})
 
 
 def _raised(hint: Any) -> BaseException | None:

@@ -37,6 +37,7 @@ class Line(NamedTuple):
         requests: How many messages a stream had in this direction; None for a unary call.
         replies: As many in the other direction.
         args: The request as JSON, where that is asked for: masked already.
+        sampled: Whether its trace is recorded.
     """
 
     at: float
@@ -52,6 +53,7 @@ class Line(NamedTuple):
     requests: int | None = None
     replies: int | None = None
     args: str = ""
+    sampled: bool = False
 
     @property
     def level(self) -> int:
@@ -74,6 +76,8 @@ _TAKEN = frozenset(
     }
 )  # fmt: skip
 
+_IDS = ("trace_id", "span_id")
+
 # The hundreds of a code; whatever else there is went wrong.
 _CLASSES: Mapping[int, Style] = {1: "good", 2: "good", 3: "hint", 4: "warn"}
 _SLOW_SECONDS = 1.0
@@ -81,7 +85,7 @@ _SLOW_SECONDS = 1.0
 
 def as_json(line: Line) -> str:
     """Returns the line as a JSON object."""
-    at, side, component, operation, code, reason, latency, peer, fields, error, requests, replies, args = line
+    at, side, component, operation, code, reason, latency, peer, fields, error, requests, replies, args, _ = line
     known = _known(side, component, operation, code)  # saves a microsecond of three
     counts = "" if requests is None else f',"requests":{requests},"replies":{replies}'
     more = members(fields, _TAKEN) if fields else ""
@@ -111,12 +115,17 @@ def as_console(line: Line, *, colours: bool = False) -> str:
 
 
 def as_record(line: Line) -> logging.LogRecord:
-    """Returns the line as a record whose attributes are the members of the JSON object."""
-    record = logger.makeRecord(logger.name, line.level, "", 0, _text(line), (), None)
+    """Returns the line as a record whose attributes are the members of the JSON object.
+
+    Where it belongs in a trace is told by attributes alone; ``trace_flags`` is there if the trace is recorded.
+    """
+    said = {name: fact for name, fact in line.fields.items() if name not in _IDS}
+    record = logger.makeRecord(logger.name, line.level, "", 0, _text(line._replace(fields=said)), (), None)
     record.created = line.at
     record.msecs = line.at % 1 * 1000
     own = line._asdict()
     own["kind"] = own.pop("side")
+    own["trace_flags"] = 1 if own.pop("sampled") and _IDS[0] in line.fields else None
     own["request"] = _request(line)  # a record has arguments of its own
     for name, fact in {**own.pop("fields"), **own}.items():
         if name not in vars(record) and fact is not None:  # a record's own attributes cannot be had

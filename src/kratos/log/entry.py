@@ -7,6 +7,7 @@ can wait for another thread.
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,7 @@ from kratos.call import current_call
 from kratos.log.json import shown
 from kratos.log.raised import discreet
 from kratos.log.redact import Redaction
-from kratos.masking import MASK
+from kratos.masking import LONGEST, MASK, REST
 
 __all__ = ["ACCESS", "USUAL", "Entry", "cleaned", "entry_of", "text_of"]
 
@@ -24,6 +25,12 @@ ACCESS: Final = "kratos.access"
 
 USUAL: Final = Redaction()
 """The rules where nobody gives others."""
+
+_LOOP: Final = "asyncio"
+# What it says of a callback that failed or was slow: its arguments, in short forms that nobody can look into.
+_CALLBACK: Final = re.compile(
+    r"(?s)(\b(?:callback|Handle|Executing) )([^\s(]{1,200})\(.*?\)(?=$|\n| at | created at|>)"
+)
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -54,16 +61,17 @@ class Entry(NamedTuple):
 
 def entry_of(record: logging.LogRecord, rules: Redaction = USUAL) -> Entry:
     """Returns what a record says; called in the context that made it."""
-    error, stack = "", _stack(record)
+    error, message, stack = "", _message(record, rules), _stack(record)
     failure = record.exc_info[1] if record.exc_info else None
     if failure is not None:
         error = rules.text(discreet("".join(traceback.format_exception_only(failure)).strip(), failure, rules))
         stack = discreet(stack, failure, rules)
+        message = discreet(message, failure, rules)  # asyncio has it in there too
     return Entry(
         record.created,
         record.levelno,
         record.levelname,
-        rules.text(_message(record, rules)),
+        rules.text(_without_arguments(message) if record.name == _LOOP else message),
         record.name,
         rules.pairs(_fields(record)),
         error,
@@ -106,6 +114,10 @@ def _message(record: logging.LogRecord, rules: Redaction) -> str:
         return text.rstrip("\n")
     except Exception:  # arguments that do not fit the message: what was meant can still be read
         return f"{shown(said)} {shown(arguments)}"
+
+
+def _without_arguments(text: str) -> str:
+    return _CALLBACK.sub(rf"\1\2({REST})", text[:LONGEST])
 
 
 def _arguments(arguments: tuple[Any, ...] | Mapping[str, Any], rules: Redaction) -> object:

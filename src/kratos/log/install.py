@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeGuard
 
 from kratos.live import Live
+from kratos.log.entry import USUAL
 from kratos.log.handler import QueuedHandler, beside, stream_handler
 from kratos.log.queue import EXIT_SECONDS
 from kratos.log.redact import Redaction
@@ -17,7 +18,7 @@ from kratos.log.sheet import Format
 from kratos.log.sink import Destination
 from kratos.log.threshold import parse_level, set_level
 
-__all__ = ["Log", "lost", "setup"]
+__all__ = ["Log", "lost", "redaction", "setup"]
 
 
 def setup(
@@ -59,7 +60,7 @@ def setup(
     targets += (each if _is_queued(each) else beside(each, limit=limit) for each in handlers)
     for target in targets:
         target.redact = target.redact or redact
-    log = Log(targets, least)
+    log = Log(targets, least, redact)
     log.install(own)
     return log
 
@@ -70,9 +71,13 @@ class Log:
     Args:
         targets: Where records go.
         level: The level to follow.
+        redact: What is masked, if it is not the usual.
     """
 
-    def __init__(self, targets: Sequence[QueuedHandler[Any]], level: Live[int]) -> None:
+    def __init__(
+        self, targets: Sequence[QueuedHandler[Any]], level: Live[int], redact: Redaction | None = None
+    ) -> None:
+        self.redact = redact
         self._targets = targets
         self._level = level
         self._handler = _Fan(targets, self)
@@ -147,6 +152,12 @@ class Log:
 def lost() -> int:
     """Returns how many records were lost by the log that this process has set up; 0 where it has none."""
     return sum(each.log.dropped for each in logging.getLogger().handlers if isinstance(each, _Fan))
+
+
+def redaction() -> Redaction:
+    """Returns what is masked by the log that this process has set up; the usual where it has none."""
+    rules = [each.log.redact for each in logging.getLogger().handlers if isinstance(each, _Fan)]
+    return (rules[0] if rules else None) or USUAL
 
 
 class _Fan(logging.Handler):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
@@ -13,14 +15,15 @@ from typing import Any, Final, TypeGuard, cast
 from kratos.codec.jsonvalues import JsonValues
 from kratos.codec.messages import EnumShape, Field, Message, Shape, get, has, is_message, sensitive, shape
 from kratos.log.json import shown
-from kratos.masking import MASK
+from kratos.log.raised import discreet
+from kratos.masking import MASK, REST
 
-__all__ = ["REST", "Plain"]
+__all__ = ["Plain"]
 
 _DEEPEST = 12
+_FEW: Final = 16
+"""So many fields may be as long as may be; more of them share their letters."""
 _ATOMS: Final = frozenset({bool, int, type(None)})
-REST: Final = "…"
-"""Stands for what was left out."""
 _JSON: Final = JsonValues()
 
 
@@ -31,10 +34,11 @@ class Plain:
         text: What becomes of a text.
         secret: ``(key, path)``: whether the value of a key is masked.
         longest: Letters of a text; more is cut off.
-        most: Elements of a value, all of its levels together.
+        most: Elements of a value or a record, all of its levels together; of their texts a share of the letters each
+            would have.
     """
 
-    __slots__ = ("longest", "most", "secret", "text")
+    __slots__ = ("letters", "longest", "most", "secret", "text")
 
     def __init__(
         self, text: Callable[[str], str], secret: Callable[[str, Sequence[str]], bool], *, longest: int, most: int
@@ -43,6 +47,7 @@ class Plain:
         self.secret = secret
         self.longest = longest
         self.most = most
+        self.letters = _FEW * longest
 
     def value(self, thing: Any) -> Any:
         """Returns a value as a plain one."""
@@ -54,11 +59,23 @@ class Plain:
 
     def pairs(self, facts: Mapping[Any, Any]) -> dict[str, Any]:
         """Returns a mapping as a plain one."""
-        secret, value = self.secret, self.value
+        if len(facts) > _FEW:
+            named = ((key if isinstance(key, str) else shown(key), thing, False) for key, thing in facts.items())
+            return _Walk(self).members(named, ())
+        secret, text, longest = self.secret, self.text, self.longest
+        walk: _Walk | None = None
         found: dict[str, Any] = {}
         for key, thing in facts.items():  # no comprehension: each access line comes by here
             name = key if isinstance(key, str) else shown(key)
-            found[name] = MASK if secret(name, ()) else value(thing)
+            if secret(name, ()):
+                found[name] = MASK
+            elif type(thing) in _ATOMS:
+                found[name] = thing
+            elif type(thing) is str and len(thing) <= longest:
+                found[name] = text(thing)
+            else:
+                walk = walk or _Walk(self)
+                found[name] = walk.plain(thing, (name,))
         return found
 
     def argument(self, thing: Any) -> Any:
@@ -71,33 +88,47 @@ class Plain:
                 members = (f"{key}={each!r}" for key, each in cast("dict[str, Any]", found).items())
                 return _Shown(f"{type(thing).__name__}({', '.join(members)})")
             return _Shown(shown(found))
-        if isinstance(thing, Mapping):
-            return self.value(thing)
-        if isinstance(thing, list | tuple | set | frozenset) or _hook(cast("object", thing)) or _is_foreign(thing):
+        if isinstance(thing, Mapping | BaseException):
+            return self._raised(thing) if isinstance(thing, BaseException) else self.value(thing)
+        if _is_many(thing) or _hook(cast("object", thing)) or _is_foreign(thing):
             return _Shown(shown(self.value(thing)))
         return thing
 
+    def _raised(self, failure: BaseException) -> Any:
+        text = shown(failure)
+        try:
+            form = repr(failure)
+        except Exception:
+            form = text
+        masked = discreet(text, failure, self), discreet(form, failure, self)
+        return failure if masked == (text, form) else _Shown(*masked)
+
 
 class _Shown:
-    """A text that is the same by ``%s`` and ``%r``."""
+    """A text by ``%s``, and by ``%r`` the same if there is no other."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_form", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, form: str = "") -> None:
         self._text = text
+        self._form = form or text
+
+    def __str__(self) -> str:
+        return self._text
 
     def __repr__(self) -> str:
-        return self._text
+        return self._form
 
 
 class _Walk:
-    """One value, on the way through it."""
+    """One value or record, on the way through it."""
 
-    __slots__ = ("_left", "_rules")
+    __slots__ = ("_left", "_letters", "_rules")
 
     def __init__(self, rules: Plain) -> None:
         self._rules = rules
         self._left = rules.most
+        self._letters = rules.letters
 
     def plain(self, thing: Any, path: tuple[str, ...]) -> Any:
         if type(thing) in _ATOMS:
@@ -115,7 +146,8 @@ class _Walk:
         """Returns texts, numbers and bytes, and what is derived from them."""
         if isinstance(thing, str):
             text = str.__str__(thing)
-            longest = self._rules.longest
+            longest = min(self._rules.longest, self._letters)
+            self._letters -= min(len(text), longest)
             cut = text if len(text) <= longest else f"{text[:longest]}{REST} ({len(text)} letters)"
             return self._rules.text(cut)
         if isinstance(thing, bytes):
@@ -131,23 +163,25 @@ class _Walk:
             found = self.plain(hook(thing), (*path, ""))
         elif _is_record(thing):
             members = ((each.name, getattr(thing, each.name, None), not each.repr) for each in fields(thing))
-            found = self._members(members, path)
+            found = self.members(members, path)
         elif _is_mapping(thing):
             named = ((key if isinstance(key, str) else shown(key), each, False) for key, each in thing.items())
-            found = self._members(named, path)
+            found = self.members(named, path)
         elif hasattr(thing, "_asdict"):
             found = self._inside(thing._asdict(), path)
-        elif isinstance(thing, list | tuple | set | frozenset):
-            found = self._elements(cast("Iterable[Any]", thing), path)
         elif isinstance(thing, bytearray | memoryview):
             found = _size(cast("bytearray", thing))
+        elif _is_many(thing):
+            found = self._elements(thing, path)
+        elif isinstance(thing, BaseException):
+            found = self._simple(discreet(shown(thing), thing, self._rules))
         elif _is_foreign(thing):
             found = f"<{type(thing).__name__}>"
         else:
             found = thing.name if isinstance(thing, Enum) else self._simple(shown(thing))
         return found
 
-    def _members(self, members: Iterable[tuple[str, Any, bool]], path: tuple[str, ...]) -> dict[str, Any]:
+    def members(self, members: Iterable[tuple[str, Any, bool]], path: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, thing, hidden in members:
             self._left -= 1
@@ -175,7 +209,7 @@ class _Walk:
             return {"@type": str(get(message, shape(type(message)).named["type_url"])), "value": MASK}
         if known is not None:
             return self.plain(_JSON.dump(message), path)
-        return self._members(self._set(message), path)
+        return self.members(self._set(message), path)
 
     def _set(self, message: Message) -> Iterator[tuple[str, Any, bool]]:
         for field, hidden in _fields(shape(type(message))):
@@ -206,6 +240,13 @@ def _named(field: Field, enum: EnumShape, thing: Any) -> Any:
 
 def _is_mapping(thing: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(thing, Mapping)
+
+
+def _is_many(thing: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(thing, list | tuple | set | frozenset | deque) or (
+        isinstance(thing, Sequence | AbstractSet | MappingView)
+        and not isinstance(thing, str | bytes | bytearray | range)
+    )
 
 
 def _hook(thing: object) -> Callable[[Any], Any] | None:

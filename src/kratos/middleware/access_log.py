@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from traceback import format_exception_only
 from typing import Any, cast
 
-from kratos.call import Call
+from kratos.call import RECORDED, Call
 from kratos.errors import Error
 from kratos.handler import Handler, Messages, Middleware, outcome, unwrapped
 from kratos.log.access import Format, Line, to_logging, to_stream
@@ -177,8 +177,9 @@ def _line(call: Call, start: float, code: int, reason: str = "", error: str = ""
     latency = time.perf_counter() - start
     operation = call.operation.name
     return Line(
-        time.time(), call.side, call.kind, operation, code, reason, latency, call.peer.address, call.fields, error
-    )
+        time.time(), call.side, call.kind, operation, code, reason, latency, call.peer.address, call.fields, error,
+        None, None, "", RECORDED in call.state,
+    )  # fmt: skip
 
 
 def _args(request: Any, rules: Redaction) -> str:

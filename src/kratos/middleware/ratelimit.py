@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 from time import perf_counter
 from typing import Any, Final, TypeAlias, cast
 
@@ -60,10 +61,20 @@ def ratelimit(
         retry_after: When clients may try again, in seconds; None tells them nothing.
         name: What it is called in metrics: ``bbr`` or ``quota`` if not given. Two of a kind need two names.
 
+    Raises:
+        ValueError: ``retry_after`` is no time; a live one that becomes none is refused.
+
     Example:
         ``App(middleware=[recovery(), metadata(), ratelimit(Quota(concurrency=200)), ratelimit(), access_log()])``
     """
-    return _RateLimit(limiter, priority, live(retry_after), name)
+    given: Live[Any] = live(retry_after)
+    return _RateLimit(limiter, priority, given.map(_checked), name)
+
+
+def _checked(retry_after: float | None) -> float | None:
+    if retry_after is not None and not 0 <= retry_after < inf:
+        raise ValueError(f"ratelimit(retry_after={retry_after!r}): it has to be seconds from 0 on, or None")
+    return retry_after
 
 
 class _RateLimit:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,22 @@ async def test_config() -> None:
         assert said["sources_count_as_they_are"] is True
         assert all(row["written_in"] for row in said["values"])
         assert "hunter2" not in answer.text + (await ask(admin.endpoint, "/config")).text
+
+
+async def test_a_busy_pool_of_threads_keeps_no_page_waiting() -> None:
+    """Handlers that block have all threads of the event loop; figures and versions come all the same."""
+    admin, end = AdminServer("127.0.0.1:0"), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        async with serving(admin):
+            blocked = asyncio.create_task(asyncio.to_thread(end.wait))
+            try:
+                async with asyncio.timeout(30):
+                    for path in ("/metrics", "/build"):
+                        assert (await ask(admin.endpoint, path)).status == 200
+            finally:
+                end.set()
+            await blocked
 
 
 async def test_metrics() -> None:

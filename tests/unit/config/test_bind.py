@@ -304,6 +304,29 @@ async def test_variables_of_others() -> None:
     ]
 
 
+@dataclass
+class Hiding:
+    """A class that says itself what nobody is to see."""
+
+    pin: str = field(repr=False)
+    code: int = field(default=0, repr=False)
+    inner: dict[str, str] = field(default_factory=dict, repr=False)
+    name: str = ""
+
+
+def test_what_a_dataclass_hides() -> None:
+    """A field with ``repr=False`` is as one that its proto calls sensitive: in errors, and in what is shown."""
+    config = of({"a": {"pin": "hunter2", "code": 5, "inner": {"x": "hunter2"}, "name": "me"}})
+    config.get(Hiding, "a")
+    assert {entry.key: entry.value for entry in config.entries()} == {
+        "a.pin": "***", "a.code": "***", "a.inner.x": "***", "a.name": "me"
+    }  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        of({"a": {"pin": ["hunter2"], "code": "hunter2", "inner": "hunter2"}}).get(Hiding, "a")
+    assert "hunter2" not in str(caught.value)
+    assert "*** is no" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "shown"),
     [
@@ -314,9 +337,9 @@ async def test_variables_of_others() -> None:
         ("tokens.github", "hunter2", "***"),
         ("compass", "north", "'north'"),
         ("db", '{"password": "hunter2"', "the text"),
-        ("dsn", "postgres://shop:hunter2@db:5432/shop", "'postgres://shop:***@db:5432/shop'"),
-        ("dsn", "shop:hunt/er:2@tcp(db)/shop", "'shop:***@tcp(db)/shop'"),
-        ("dsn", "host=db password=hunter2 user=shop", "'host=db password=*** user=shop'"),
+        ("link", "postgres://shop:hunter2@db:5432/shop", "'postgres://shop:***@db:5432/shop'"),
+        ("link", "shop:hunt/er:2@tcp(db)/shop", "'shop:***@tcp(db)/shop'"),
+        ("link", "host=db password=hunter2 user=shop", "'host=db password=*** user=shop'"),
         ("url", "https://x/?a=1&api_key=hunter2&b=2", "'https://x/?a=1&api_key=***&b=2'"),
         ("long", "x" * 100, "'" + "x" * 60 + "…'"),
     ],

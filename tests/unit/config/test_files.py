@@ -175,15 +175,16 @@ async def test_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.yaml").write_text("server: {port: 1, host: x}\nlist: [1, 2]")
     (tmp_path / "b.JSON").write_text('{"server": {"port": 2}}')
     (tmp_path / "c.toml").write_text("list = [3]")
-    for name in (".hidden.yaml", "a.yaml~", "#a.yaml#", "README.md"):
+    for name in (".hidden.yaml", "a.yaml~", "#a.yaml#", "README.md", "app.ini", "plain"):
         (tmp_path / name).write_text("{broken")
     (tmp_path / "d.yaml").mkdir()
     (tmp_path / "e.yml").write_text("e: 1")
     with caplog.at_level(logging.INFO, "kratos.config"):
         layer = await File(tmp_path).load()
     assert layer.root.plain() == {"server": {"port": 2, "host": "x"}, "list": [3], "e": 1}
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / 'README.md'} is not read: configuration is in .yaml, .yml, .json, .toml"
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"{tmp_path / name} is not read: configuration is in .yaml, .yml, .json, .toml")
+        for name in ("README.md", "app.ini", "plain")
     ]
 
 

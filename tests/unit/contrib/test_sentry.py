@@ -142,6 +142,27 @@ async def test_local_variables_are_masked(events: list[dict[str, Any]]) -> None:
     assert frames[-1]["vars"]["password"] == "***"  # noqa: S105
 
 
+async def test_what_is_set_on_a_scope_is_masked(events: list[dict[str, Any]]) -> None:
+    """Contexts, tags, extras and the user, by key and by look; so are transactions and their spans."""
+    options = sentry_sdk.get_client().options
+    with sentry_sdk.isolation_scope() as scope:
+        scope.set_context("order", {"password": "s3cret", "at": "redis://u:s3cret@h", "n": 1})
+        scope.set_tag("password", "s3cret")
+        scope.set_tag("at", "token=s3cret")
+        scope.set_extra("password", "s3cret")
+        scope.set_user({"id": "1", "token": "s3cret"})
+        sentry_sdk.capture_message("hello")
+    sentry_sdk.flush(10)
+    (event,) = events
+    assert "s3cret" not in json.dumps(event)
+    assert event["contexts"]["order"] == {"password": "***", "at": "redis://u:***@h", "n": 1}
+    assert event["tags"] == {"password": "***", "at": "token=***"}
+    assert event["user"] == {"id": "1", "token": "***"}
+    span = {"description": "GET /?token=s3cret", "data": {"password": "s3cret"}, "op": "http"}
+    done = options["before_send_transaction"]({"type": "transaction", "spans": [span]}, {})
+    assert done["spans"] == [{"description": "GET /?token=***", "data": {"password": "***"}, "op": "http"}]
+
+
 async def test_what_else_is_told(events: list[dict[str, Any]]) -> None:
     """Messages and errors that are logged outside of calls are masked as well."""
     sentry_sdk.capture_message("token=s3cret")

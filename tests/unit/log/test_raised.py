@@ -32,6 +32,22 @@ def test_arguments_are_masked() -> None:
     assert told(OSError(2, "no such file", "x")) == "FileNotFoundError: [Errno 2] no such file: 'x'\n"
 
 
+def test_what_it_keeps_is_masked() -> None:
+    """An exception may be raised with names, and make its text of what it keeps."""
+
+    class Refused(Exception):
+        def __init__(self, *, request: OpenRequest, by: BaseException) -> None:
+            self.request = request
+            self.by = by
+
+        def __str__(self) -> str:
+            return f"{self.request} by {self.by!r}"
+
+    error = Refused(request=REQUEST, by=ValueError(REQUEST.card))
+    assert WORD not in told(error)
+    assert str(USUAL.argument(error)) == f"{SHOWN} by ValueError(Card(number='***'))"
+
+
 def fail() -> None:
     raise ValueError(REQUEST)
 

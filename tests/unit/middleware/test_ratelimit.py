@@ -265,3 +265,15 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def test_retry_after_that_is_none() -> None:
+    """Nonsense is refused, also when a live value becomes it."""
+    seconds = Live(1.0)
+    ratelimit(retry_after=seconds)
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="retry_after"):
+            seconds.set(wrong)
+        with pytest.raises(ValueError, match="retry_after"):
+            ratelimit(retry_after=wrong)
+    assert seconds.value == 1.0

@@ -284,7 +284,9 @@ async def test_sampling(recorder: Recorder) -> None:
     assert not await recorded(KINDS_CHAT, UNSAMPLED)
     ratio.set(1.0)
     assert await recorded(KINDS_ECHO)
-    ratio.set(7.0)
+    for wrong in (7.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="from 0.0"):
+            ratio.set(wrong)
     assert await recorded(KINDS_ECHO)
     ratio.set(0.5)
     some = [await recorded(KINDS_ECHO) for _ in range(400)]
@@ -321,6 +323,12 @@ async def test_errors(recorder: Recorder, failure: Error, code: str, status: Sta
         assert facts(span)["rpc.response.status_code"] == code
         assert span.events == ()
         assert span.status.description == (failure.message if expected is StatusCode.ERROR else None)
+
+
+async def test_credentials_in_a_message_are_masked(recorder: Recorder) -> None:
+    """What an error says is in the span as it is in the log: without passwords."""
+    await fail(tracing(recorder.tracers), call_of("client"), ServiceUnavailable("no redis://u:s3cret@h, token=s3cret"))
+    assert recorder.only().status.description == "no redis://u:***@h, token=***"
 
 
 @pytest.mark.parametrize("inside", [True, False])

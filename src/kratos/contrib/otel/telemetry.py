@@ -32,6 +32,7 @@ from kratos.contrib.otel.export import Signal, exporter, wanted
 from kratos.contrib.otel.logs import Exporting
 from kratos.contrib.otel.meter import LateMeter
 from kratos.contrib.otel.tracers import LateTracers
+from kratos.log.redact import Redaction
 from kratos.version import __version__
 
 __all__ = ["OpenTelemetry"]
@@ -81,7 +82,8 @@ class OpenTelemetry:
         attributes: Further attributes of the resource, such as ``deployment.environment.name``.
         traces: Whether to send the spans of ``tracers``.
         metrics: Whether to send what is measured through ``meter``.
-        logs: Whether to send what is logged by ``logging``.
+        logs: Whether to send what is logged by ``logging``, masked as ``setup`` has it; rules of its own if they are
+            given here.
         as_global: Whether instrumentations of others find it as OpenTelemetry's global provider, which a process has
             one of.
         flush: Seconds for the end, at most; less than ``Shutdown.hook``.
@@ -104,18 +106,17 @@ class OpenTelemetry:
         attributes: Mapping[str, str] | None = None,
         traces: bool = True,
         metrics: bool = True,
-        logs: bool = True,
+        logs: bool | Redaction = True,
         as_global: bool = False,
         flush: float = 3.0,
     ) -> None:
         self.tracers = LateTracers()
         self.meter = LateMeter()
         self._target = protocol, endpoint, headers
-        self._service = service
-        self._attributes = dict(attributes or {})
-        self._signals: tuple[tuple[Signal, bool], ...] = (("traces", traces), ("metrics", metrics), ("logs", logs))
-        self._as_global = as_global
-        self._flush = flush
+        self._service, self._attributes = service, dict(attributes or {})
+        self._signals: Sequence[tuple[Signal, object]] = (("traces", traces), ("metrics", metrics), ("logs", logs))
+        self._redact = logs if isinstance(logs, Redaction) else None
+        self._as_global, self._flush = as_global, flush
 
     @asynccontextmanager
     async def __call__(self, app: Served) -> AsyncGenerator[OpenTelemetry, None]:
@@ -130,7 +131,7 @@ class OpenTelemetry:
         pipelines: list[_Pipeline] = []
         try:
             for signal, asked in self._signals:
-                if asked and wanted(signal):
+                if asked is not False and wanted(signal):
                     pipelines.append(starts[signal](resource, exporter(signal, *self._target)))
             yield self
         finally:
@@ -157,7 +158,7 @@ class OpenTelemetry:
     def _logs(self, resource: Resource, sink: Any) -> _Pipeline:
         provider = LoggerProvider(resource, shutdown_on_exit=False)
         provider.add_log_record_processor(BatchLogRecordProcessor(sink))
-        handler = Exporting(provider)
+        handler = Exporting(provider, self._redact)
         root = logging.getLogger()
         root.addHandler(handler)
 

@@ -1,7 +1,7 @@
 """The middleware: the same for both sides and for all kinds of calls, one span for each call.
 
 Whether a trace is recorded is decided here, and OpenTelemetry is only called for those that are: a call that is not
-costs some 5 us, where asking OpenTelemetry costs 40.
+costs 4 to 9 us, where asking OpenTelemetry costs 40.
 """
 
 from __future__ import annotations

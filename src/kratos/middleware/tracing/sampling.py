@@ -43,14 +43,16 @@ class Sampling:
 
 
 def drawn(ratio: float, trace_id: bytes) -> bool:
-    """Tells whether a trace that begins here is recorded; a live ratio beyond its bounds is all or none."""
+    """Tells whether a trace that begins here is recorded."""
     if ratio >= 1:
         return True
     return ratio > 0 and int.from_bytes(trace_id[_RANDOM], "big") < ratio * _RANGE
 
 
 def _checked(name: str, ratio: Ratio) -> Live[float]:
-    value = live(ratio)
-    if not 0 <= value.value <= 1:
-        raise ValueError(f"tracing({name}={value.value!r}): a ratio is from 0.0 (no trace) to 1.0 (every trace)")
-    return value
+    def check(value: float) -> float:
+        if not 0 <= value <= 1:
+            raise ValueError(f"tracing({name}={value!r}): a ratio is from 0.0 (no trace) to 1.0 (every trace)")
+        return value
+
+    return live(ratio).map(check)

@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from kratos.call import Call
 from kratos.errors import GRPC_NAMES, Error, grpc_code
 from kratos.handler import Messages, outcome, unwrapped
+from kratos.masking import masked
 from kratos.operation import AnyOperation
 
 __all__ = ["SERVICE_NAME", "Facts", "client_facts", "end", "peer_of", "server_facts", "span_name", "static", "watched"]
@@ -112,7 +113,7 @@ def end(span: Span, call: Call, failure: BaseException | None) -> None:
         _record(span, call, how.crash)
     left = isinstance(failure, asyncio.CancelledError)
     if how.code >= 500 or (failure is not None and call.side == "client" and not left):
-        span.set_status(Status(StatusCode.ERROR, how.message[:_LONGEST] or None))
+        span.set_status(Status(StatusCode.ERROR, masked(how.message, _LONGEST) or None))
     span.end()
 
 
