@@ -42,8 +42,8 @@ def command(project: Path | None, apply: bool, reference: str | None, branch: st
     """Take over what has changed in the project's template.
 
     PROJECT is a folder; the project around the current one if not given. It prints a diff, that of generated code
-    included. What you have changed stays: where you and the template have changed the same lines, the file is left alone,
-    and the template's version put beside it.
+    included. What you have changed stays: where you and the template have changed the same lines, the file is left
+    alone, and the template's version put beside it.
 
     This is about a project. Kratos itself is upgraded by what has installed it: pip install --upgrade kratos-py
     """

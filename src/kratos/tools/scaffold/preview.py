@@ -1,4 +1,4 @@
-"""What an upgrade makes of generated code, found out in a copy: the template may change protos, and how they are used."""
+"""What an upgrade makes of generated code, found out in a copy: the template may change protos and settings."""
 
 from __future__ import annotations
 
