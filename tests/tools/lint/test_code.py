@@ -240,6 +240,21 @@ def test_cached_by_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        ["loop = asyncio.get_running_loop()", "loop.run_in_executor(None, g)"],
+        ["with ThreadPoolExecutor() as pool:", "  pool.submit(g)"],
+        ["t = threading.Thread(target=g)", "t.start()"],
+    ],
+)
+def test_context_is_lost(tmp_path: Path, lines: list[str]) -> None:
+    """A thread of a pool, of the loop's or of its own knows nothing of the call."""
+    head = "import asyncio, threading\nfrom concurrent.futures import ThreadPoolExecutor\nasync def f():\n"
+    found = judged(tmp_path, head + "".join(f"    {line}\n" for line in lines))
+    assert [rule for _, rule in found] == ["KRY213"]
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ("    except:\n        pass", "    except Exception:\n        pass"),
