@@ -93,7 +93,7 @@ PASSING: Mapping[str, Files] = {
         **code("from app.gen.s_kratos import SService\nclass S(SService):\n  def buy(self): ...\n  sell = buy\n"),
     },
     "KRY203": code("import asyncio, time\nasync def f():\n    await asyncio.to_thread(time.sleep, 1)\n"),
-    "KRY204": code("import asyncio\nasync def f():\n    t = asyncio.create_task(g())\n    await asyncio.gather(t, g())\n"),
+    "KRY204": code("import asyncio\nasync def f():\n  t = asyncio.create_task(g())\n  await asyncio.gather(t, g())\n"),
     "KRY205": code("import requests\nrequests.get('x', timeout=3)\nrequests.Session()\n"),
     "KRY206": code("from kratos import HTTPServer\nHTTPServer('x')\nHTTPServer('x', timeout=3)\n"),
     "KRY207": code("async def f():\n    try:\n        await g()\n    except Exception: pass\n"),
