@@ -136,11 +136,11 @@ def free_address(ports: tuple[int, ...]) -> str:
 
 
 @asynccontextmanager
-async def served(project: Path, host: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(project: Path, host: str, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs ``python -m`` the project until both servers accept."""
     prefix = f"{PACKAGE.upper()}_SERVER__"
     ports = {"HTTP": 8000, "GRPC": 9000, "ADMIN": 9100}
-    settings = {"HOST": host, **{f"{prefix}{kind}__ADDR": f"{host}:{port}" for kind, port in ports.items()}}
+    settings = {**more, "HOST": host, **{f"{prefix}{kind}__ADDR": f"{host}:{port}" for kind, port in ports.items()}}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", PACKAGE, cwd=project, env=clean(**settings), stderr=asyncio.subprocess.PIPE
     )
@@ -208,6 +208,25 @@ async def test_served(project: Path) -> None:
             assert f"server_requests_code_total{{{of}}} {calls}.0\n" in counted
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
+            assert await process.wait() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM there")
+async def test_built(project: Path, tmp_path: Path) -> None:
+    """What is formatted is clean and can be built, and its wheel serves where nothing else of the project is."""
+    for command in (["format"], ["lint", "--all"], ["build", "--out", str(tmp_path)]):
+        await asyncio.to_thread(run, "-m", "kratos.tools.cli", *command, cwd=project)
+    (wheel,) = tmp_path.glob("*.whl")
+    place = tmp_path / "installed"
+    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(place), str(wheel))
+    await asyncio.to_thread(run, *install, cwd=tmp_path)
+    assert not (place / "configs").exists()
+    host = free_address((8000, 9000, 9100))
+    conf = {f"{PACKAGE.upper()}_CONF": str(project / "configs")} if (project / "configs").exists() else {}
+    async with served(place, host, **conf) as process:
+        assert await asyncio.to_thread(get, f"http://{host}:8000/helloworld/kratos") == {"message": "Hello kratos"}
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kratos.pathtemplate import Template
 from kratos.tools.codegen.project import Project
@@ -13,7 +14,7 @@ from kratos.tools.stubs.outline import Base, Packages, Rpc
 
 __all__ = ["Requests"]
 
-_VALUES = {str: '"a"', int: "1", float: "1"}
+_VALUES: Final[Mapping[type[object], str]] = {str: '"a"', int: "1", float: "1"}
 
 
 @dataclass(frozen=True, slots=True)
