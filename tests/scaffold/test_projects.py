@@ -211,19 +211,25 @@ async def test_served(project: Path) -> None:
             assert await process.wait() == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM there")
-async def test_built(project: Path, tmp_path: Path) -> None:
-    """What is formatted is clean and can be built, and its wheel serves where nothing else of the project is."""
-    for command in (["format"], ["lint", "--all"], ["build", "--out", str(tmp_path)]):
-        await asyncio.to_thread(run, "-m", "kratos.tools.cli", *command, cwd=project)
-    (wheel,) = tmp_path.glob("*.whl")
-    place = tmp_path / "installed"
-    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(place), str(wheel))
-    await asyncio.to_thread(run, *install, cwd=tmp_path)
+def installed(project: Path, folder: Path) -> Path:
+    """Formats a project, judges it, builds its wheel, and returns where that is installed, alone."""
+    for command in (["format"], ["lint", "--all"], ["build", "--out", str(folder)]):
+        run("-m", "kratos.tools.cli", *command, cwd=project)
+    (wheel,) = folder.glob("*.whl")
+    place = folder / "installed"
+    run("-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(place), str(wheel), cwd=folder)
     assert not (place / "configs").exists()
+    return place
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM there")
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_built(tmp_path: Path, layout: str) -> None:
+    """What is formatted is clean and can be built, and its wheel serves where nothing else of the project is."""
+    project = await asyncio.to_thread(make, tmp_path, layout, NAME)
+    place = await asyncio.to_thread(installed, project, tmp_path)
     host = free_address((8000, 9000, 9100))
-    conf = {f"{PACKAGE.upper()}_CONF": str(project / "configs")} if (project / "configs").exists() else {}
-    async with served(place, host, **conf) as process:
+    async with served(place, host, **{f"{PACKAGE.upper()}_CONF": str(project / "configs")}) as process:
         assert await asyncio.to_thread(get, f"http://{host}:8000/helloworld/kratos") == {"message": "Hello kratos"}
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(60):

@@ -107,6 +107,7 @@ PASSING: Mapping[str, Files] = {
         "async def f(loop, pool):\n    await asyncio.to_thread(g)\n    context = contextvars.copy_context()\n"
         "    await asyncio.get_running_loop().run_in_executor(None, context.run, g)\n"
         "    threading.Thread(target=context.run, args=(g,)).start()\n    pool.submit(form)\n"
+        "    await asyncio.get_running_loop().run_in_executor(pool, g)\n"
         "def h():\n    threading.Thread(target=g).start()\n"
     ),
     "KRC300": {"configs/config.yaml": "a: 1\n", "configs/b.toml": "a = 1\n", "configs/.hidden.yaml": "a: [\n"},

@@ -108,7 +108,7 @@ def _run(tool: _Tool, module: str, root: Path, table: Mapping[str, Any]) -> list
         found = [_inside(each, root) for each in tool.read(done.stdout)]
     except (ValueError, LookupError, TypeError):
         found = []
-    if done.returncode not in (0, 1) and not found:
+    if done.returncode and not found:  # no verdict must not look like a good one
         words = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-_LAST_WORDS:]
         raise Failure("\n  ".join([f"{module} cannot judge the project:", *words]))
     return found

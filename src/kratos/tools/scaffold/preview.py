@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kratos.tools.codegen.buf import BufError
@@ -30,10 +30,11 @@ def generated_diffs(upgrade: Upgrade, project: Project, generate: Callable[[Proj
     with tempfile.TemporaryDirectory(prefix="kratos-") as name:
         root = Path(name)
         shutil.copyfile(project.root / "pyproject.toml", root / "pyproject.toml")
-        _copy(project, root)
+        present = {*project.protos, project.out}
+        _copy(present, project.root, root)
         upgrade.copy_to(root)
         changed = Project.load(root)
-        _copy(changed, root, source=project.root)
+        _copy({*changed.protos, changed.out} - present, project.root, root)
         try:
             done = generate(changed)
         except BufError:
@@ -42,15 +43,18 @@ def generated_diffs(upgrade: Upgrade, project: Project, generate: Callable[[Proj
             said = str(failure).replace(str(root), str(project.root))
             raise Failure(said, hint=failure.hint, code=failure.code) from failure
         paths = sorted(path.relative_to(root) for path in (*done.written, *done.removed))
-        return [unified(path.as_posix(), _read(project.root / path), _read(root / path)) for path in paths]
+        diffs = (unified(path.as_posix(), _read(project.root / path), _read(root / path)) for path in paths)
+        return [diff for diff in diffs if diff]
 
 
-def _copy(project: Project, root: Path, *, source: Path | None = None) -> None:
-    """Copies protos and generated code that are not there yet."""
-    for folder in (*project.protos, project.out):
-        origin, target = (source or project.root) / folder, root / folder
-        if origin.is_dir() and not target.exists():
-            shutil.copytree(origin, target, ignore=shutil.ignore_patterns("__pycache__"))
+def _copy(folders: Iterable[str], source: Path, root: Path) -> None:
+    """Copies what is there of protos and generated code; one of them may lie in another."""
+    left_out = shutil.ignore_patterns("__pycache__", ".git", ".venv")
+    for folder in sorted(folders):
+        if (source / folder).is_dir():
+            shutil.copytree(
+                source / folder, root / folder, ignore=left_out, ignore_dangling_symlinks=True, dirs_exist_ok=True
+            )
 
 
 def _read(path: Path) -> bytes | None:

@@ -43,11 +43,16 @@ def _starts(module: Module, call: Scoped, node: ast.Call) -> str:
         return "the thread"
     match node.func:
         case ast.Attribute(value, "run_in_executor") if _is(module, call, value, _LOOPS):
-            return "run_in_executor"
+            return "run_in_executor" if node.args and _threads(module, call, node.args[0]) else ""
         case ast.Attribute(value, "submit") if _is(module, call, value, _POOLS):
             return "submit"
         case _:
             return ""
+
+
+def _threads(module: Module, call: Scoped, executor: ast.expr) -> bool:
+    """Tells whether an executor has threads: a process has no use for a context."""
+    return (isinstance(executor, ast.Constant) and executor.value is None) or _is(module, call, executor, _POOLS)
 
 
 def _brings(argument: ast.expr) -> bool:
