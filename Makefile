@@ -35,7 +35,7 @@ FIGURES := build/bench
 # All that is logged while `make test` runs; each line of it has to parse.
 JOURNAL := build/journal
 # Scripts that only print.
-PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate cache,benchmarks/$(name).py))
+PRINTING := $(wildcard $(foreach name,middleware resilience dispatch codec binding balance generate lint cache,benchmarks/$(name).py))
 
 .PHONY: help run generate test test-slow interop conformance browser test-all check lint format types arch unit surface golden bench figures plots chaos clean
 

@@ -23,7 +23,7 @@ __all__ = ["Refusal", "filled", "found", "main"]
 
 SCRIPTS = (
     "unary", "everything", "order", "streams", "stalled", "events", "memory", "client", "middleware", "resilience",
-    "dispatch", "codec", "binding", "balance", "generate", "cache",
+    "dispatch", "codec", "binding", "balance", "generate", "lint", "cache",
 )  # fmt: skip
 """Whose figures a document may have, in the order they are drawn."""
 START = re.compile(r"<!-- figures: *(.*?) *-->")

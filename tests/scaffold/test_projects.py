@@ -137,13 +137,13 @@ def free_address(ports: tuple[int, ...]) -> str:
 
 
 @asynccontextmanager
-async def served(project: Path, host: str, **further: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(project: Path, host: str, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs ``python -m`` the project until both servers accept."""
     prefix = f"{PACKAGE.upper()}_SERVER__"
     ports = {"HTTP": 8000, "GRPC": 9000, "ADMIN": 9100}
-    settings = {"HOST": host, **{f"{prefix}{kind}__ADDR": f"{host}:{port}" for kind, port in ports.items()}}
+    settings = {**more, "HOST": host, **{f"{prefix}{kind}__ADDR": f"{host}:{port}" for kind, port in ports.items()}}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", PACKAGE, cwd=project, env=clean(**settings, **further), stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", PACKAGE, cwd=project, env=clean(**settings), stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
     try:
@@ -227,6 +227,31 @@ async def test_traced(project: Path) -> None:
         f"import sys, {PACKAGE}.main; print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
     )
     assert run("-c", loaded, cwd=project).strip() == "[]"
+
+
+def installed(project: Path, folder: Path) -> Path:
+    """Formats a project, judges it, builds its wheel, and returns where that is installed, alone."""
+    for command in (["format"], ["lint", "--all"], ["build", "--out", str(folder)]):
+        run("-m", "kratos.tools.cli", *command, cwd=project)
+    (wheel,) = folder.glob("*.whl")
+    place = folder / "installed"
+    run("-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(place), str(wheel), cwd=folder)
+    assert not (place / "configs").exists()
+    return place
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM there")
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_built(tmp_path: Path, layout: str) -> None:
+    """What is formatted is clean and can be built, and its wheel serves where nothing else of the project is."""
+    project = await asyncio.to_thread(make, tmp_path, layout, NAME)
+    place = await asyncio.to_thread(installed, project, tmp_path)
+    host = free_address((8000, 9000, 9100))
+    async with served(place, host, **{f"{PACKAGE.upper()}_CONF": str(project / "configs")}) as process:
+        assert await asyncio.to_thread(get, f"http://{host}:8000/helloworld/kratos") == {"message": "Hello kratos"}
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            assert await process.wait() == 0
 
 
 def probes(project: Path) -> set[tuple[int, str]]:

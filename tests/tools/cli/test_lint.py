@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from commandline import Kratos
 
+from kratos.tools.lint import others
+
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -114,6 +116,74 @@ def test_sarif(kratos: Kratos, shop: Path) -> None:
     write(shop, "message A {}")
     (shop / "app.py").unlink()
     assert json.loads(kratos("lint", "--format", "sarif").out)["runs"][0]["results"] == []
+
+
+TOOLS = """\
+[tool.ruff.lint]
+select = ["F"]
+[tool.mypy]
+[tool.pyright]
+include = ["app.py"]
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "sarif"])
+def test_all(kratos: Kratos, shop: Path, form: str) -> None:
+    """One command has the verdict of all tools that the project has set up, and on its style."""
+    write(shop, "message A {}")
+    (shop / "app.py").write_text('import os\n\n\ndef f(a: int, b=[]) -> int:\n    return "x"\n')
+    (shop / "ugly.py").write_text("x=1\n")
+    table = shop / "pyproject.toml"
+    table.write_text(table.read_text() + TOOLS)
+    assert "RUFF" not in kratos("lint").out
+    ran = kratos("lint", "--all", "--format", form)
+    assert ran.code == 1
+    if form == "json":
+        found = [(each["path"], each["line"], each["rule"]) for each in json.loads(ran.out)]
+        assert set(found) >= {
+            ("app.py", 4, "KRY212"),
+            ("app.py", 1, "RUFF_F401"),
+            ("app.py", 5, "MYPY_RETURN_VALUE"),
+            ("app.py", 5, "PYRIGHT_REPORTRETURNTYPE"),
+            ("ugly.py", 0, "RUFF_FORMAT"),
+        }
+        (left,) = json.loads(kratos("lint", "--all", "--select", "RUFF", "--ignore", "RUFF_FORMAT", "--json").out)
+        assert (left["rule"], left["column"]) == ("RUFF_F401", 8)
+    else:
+        rules = json.loads(ran.out)["runs"][0]["tool"]["driver"]["rules"]
+        assert "mypy's rule MYPY_RETURN_VALUE" in {rule["shortDescription"]["text"] for rule in rules}
+
+
+def test_all_is_well(kratos: Kratos, shop: Path) -> None:
+    """What is not set up is not run, and what is set up and finds nothing is no finding."""
+    write(shop, "message A {}")
+    (shop / "app.py").write_text('x: int = "one"\n')
+    (shop / "ugly.py").write_text("x=1\n")
+    assert kratos("lint", "--all") == (0, "", "no findings\n")
+    (shop / "mypy.ini").write_text("[mypy]\nfiles = other.py\n")
+    (shop / "other.py").write_text("")
+    assert kratos("lint", "--all") == (0, "", "no findings\n")
+    (shop / "mypy.ini").write_text("[mypy]\nstrict = True\n")
+    assert "app.py:1:10: Incompatible types" in kratos("lint", "--all").out
+
+
+def test_all_is_not_there(kratos: Kratos, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that is set up and missing is told; one that cannot work is a failure."""
+    write(shop, "message A {}")
+    table = shop / "pyproject.toml"
+    before = table.read_text()
+    table.write_text(f"{before}[tool.mypy]\n")
+    monkeypatch.setattr(others, "find_spec", lambda _: None)
+    ran = kratos("lint", "--all")
+    assert ran.code == 0
+    assert "mypy is set up in the project, and was not run: it is not installed (pip install mypy)" in ran.err
+    monkeypatch.undo()
+    monkeypatch.chdir(shop)
+    table.write_text(f'{before}[tool.ruff]\ntarget-version = "py1"\n')
+    assert "ruff cannot judge the project" in kratos("lint", "--all").err
+    table.write_text(before)
+    (shop / "app.py").write_text("def f(:\n")
+    assert "KRY200" in kratos("lint", "--all").out
 
 
 def test_warnings(kratos: Kratos, shop: Path) -> None:

@@ -57,11 +57,22 @@ def test_blocking(tmp_path: Path, text: str) -> None:
         "import asyncio\nasync def f():\n    task = asyncio.create_task(g())\n    await task",
         "import asyncio\nasync def f():\n    async with asyncio.TaskGroup() as group:\n        group.create_task(g())",
         "import asyncio\nasync def f(tasks):\n    tasks.add(asyncio.create_task(g()))",
+        "import asyncio\nasync def f():\n    await asyncio.gather(g(), h())",
+        "import asyncio\nasync def f():\n    both = asyncio.gather(g(), h())\n    await both",
+        "from mine import gather\nasync def f():\n    gather(g())",
     ],
 )
 def test_kept(tmp_path: Path, text: str) -> None:
     """A task that somebody keeps is not lost."""
     assert judged(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["asyncio.create_task(g())", "asyncio.gather(g(), h())", "asyncio.shield(g())", "loop.create_task(g())"]
+)
+def test_not_kept(tmp_path: Path, line: str) -> None:
+    """One that nobody awaits is, however it was started."""
+    assert judged(tmp_path, f"import asyncio\nasync def f(loop):\n    {line}") == [(3, "KRY204")]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +196,14 @@ def test_implemented(tmp_path: Path) -> None:
         "@cached(ttl=6)\nasync def f(id): ...",
         "@cached(**options)\nasync def f(id): ...",
         '@cached("order:{id}", ttl=6, ignore=("at",))\nasync def f(id, at): ...',
+        'OUT = ("at",)\n@cached("order:{id}", ttl=6, ignore=OUT)\nasync def f(id, at): ...',
+        'A = "at"\nOUT: Final = (*B, A)\nB = ["by"]\n@cached("a:{id}", ttl=6, ignore=OUT)\nasync def f(id, at, by):...',
+        'from .x import OUT\n@cached("order:{id}", ttl=6, ignore=OUT)\nasync def f(id, at): ...',
+        'OUT = ("a",)\nOUT += ("b",)\n@cached("order:{id}", ttl=6, ignore=OUT)\nasync def f(id, at): ...',
+        '@cached("order:{id}", ttl=6, ignore=x.OUT)\nasync def f(id, at): ...',
+        'P = Paging(number="page", size="n")\n@cached("a:{of}", ttl=6, paging=P)\nasync def f(of, page, n): ...',
+        'A = B\nB = A\n@cached("order:{id}", ttl=6, ignore=A)\nasync def f(id, at): ...',
+        '@cached("a:{of}", ttl=6, paging=Paging(**P))\nasync def f(of, page, n): ...',
         '@cached("orders:{owner}", ttl=6, paging=Paging())\nasync def f(owner, pn, ps): ...',
         '@cached("a:{i}", ttl=1)\nasync def f(i) -> A:...\n@cached("a:{l}", ttl=6)\nasync def g(l) -> dict[I, A]: ...',
         '@one.cached("a:{id}", ttl=6)\nasync def f(id): ...\n@two.cached("a:{x}", ttl=6)\nasync def g(x): ...',
@@ -201,6 +220,13 @@ def test_cached_for_ever(tmp_path: Path) -> None:
     assert judged(tmp_path, 'cache = Cache()\n@cache.cached("a:{id}")\nasync def f(id): ...') == [(2, "KRA402")]
 
 
+@pytest.mark.parametrize("said", ["ignore=OUT", "ignore=(*OUT, 'b')", "ignore=OUT + ('b',)", "paging=PAGES"])
+def test_constants(tmp_path: Path, said: str) -> None:
+    """A constant of the module says which arguments are in no key, and which are forgotten."""
+    text = f"OUT = ('at',)\nPAGES = Paging(number='at')\ncache = Cache()\n@cache.cached('a:{{id}}', ttl=6, {said})\n"
+    assert judged(tmp_path, f"{text}async def f(id, at, by): ...") == [(4, "KRA403")]
+
+
 def test_cached_alike(tmp_path: Path) -> None:
     """One and many of different things do not share keys."""
     one = '@cached("a:{id}", ttl=6)\nasync def f(id) -> A | None: ...\n'
@@ -211,6 +237,21 @@ def test_cached_alike(tmp_path: Path) -> None:
 def test_cached_by_others(tmp_path: Path) -> None:
     """A decorator of the same name from somewhere else is none of ours."""
     assert judged(tmp_path, "from cachetools import cached\n@cached({})\ndef f(id): ...") == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["loop = asyncio.get_running_loop()", "loop.run_in_executor(None, g)"],
+        ["with ThreadPoolExecutor() as pool:", "  pool.submit(g)"],
+        ["t = threading.Thread(target=g)", "t.start()"],
+    ],
+)
+def test_context_is_lost(tmp_path: Path, lines: list[str]) -> None:
+    """A thread of a pool, of the loop's or of its own knows nothing of the call."""
+    head = "import asyncio, threading\nfrom concurrent.futures import ThreadPoolExecutor\nasync def f():\n"
+    found = judged(tmp_path, head + "".join(f"    {line}\n" for line in lines))
+    assert [rule for _, rule in found] == ["KRY213"]
 
 
 @pytest.mark.parametrize(
@@ -228,6 +269,33 @@ def test_narrowed(tmp_path: Path, before: str, after: str) -> None:
     assert [each.rule for each in repair(project, check(project))] == ["KRY207"]
     assert (tmp_path / "app/main.py").read_text() == f"{text}{after}\n"
     assert check(project) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "dos"])
+@pytest.mark.parametrize(
+    ("encoding", "head"),
+    [("utf-8", ""), ("utf-8-sig", ""), ("latin-1", "# coding: latin-1\n"), ("utf-8", "# ä\n")],
+    ids=["plain", "bom", "latin", "wide"],
+)
+def test_stays_as_written(tmp_path: Path, encoding: str, head: str, end: str) -> None:
+    """What is put right keeps its encoding, its mark, and how its lines end."""
+    before = f"{head}import time\nasync def f(u):\n    u = 'ä'; time.sleep(1)\n"
+    after = f"{head}import asyncio\nimport time\nasync def f(u):\n    u = 'ä'; await asyncio.sleep(1)\n"
+    judged(tmp_path, "")
+    path = tmp_path / "app/main.py"
+    path.write_bytes(before.replace("\n", end).encode(encoding))
+    project = Project(tmp_path, out="app/gen")
+    (found,) = check(project)
+    assert (found.rule, found.column) == ("KRY203", 14)
+    assert repair(project, [found]) == [found]
+    assert path.read_bytes() == after.replace("\n", end).encode(encoding)
+
+
+def test_columns(tmp_path: Path) -> None:
+    """Columns count characters, as SARIF and editors do."""
+    judged(tmp_path, "import asyncio\nasync def f():\n    x = 'äöü🎉'; asyncio.create_task(g())\n")
+    (found,) = check(Project(tmp_path, out="app/gen"))
+    assert (found.line, found.column) == (3, 17)
 
 
 def test_not_put_right(tmp_path: Path) -> None:

@@ -52,6 +52,28 @@ def test_not_there(project: Project, text: str) -> None:
     assert "KRY212" in judged(project, text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'X = "# kratos: ignore-file[KRY212]"\n',
+        '"""Excuse a line by\n\n# kratos: ignore-file[KRY212] reason\n"""\n',
+        'X = f"""\n# kratos: ignore-file[KRY212]\n"""\n',
+    ],
+)
+def test_in_a_text(project: Project, text: str) -> None:
+    """What only looks like a comment excuses nothing, and is not told to be useless."""
+    assert judged(project, f"{text}def f(a=[]): ...") == ["KRY212"]
+
+
+def test_in_a_proto(project: Project) -> None:
+    """Nor does one in a text of a proto."""
+    (project.root / "api/a/v1").mkdir(parents=True)
+    said = '"// kratos:ignore-file MESSAGE_PASCAL_CASE"'
+    text = f'syntax = "proto3";\npackage a.v1;\nmessage a {{ string b = 1 [json_name = {said}]; }}\n'
+    (project.root / "api/a/v1/a.proto").write_text(text)
+    assert "MESSAGE_PASCAL_CASE" in [each.rule for each in check(project)]
+
+
 def test_useless(project: Project) -> None:
     """An exception that excuses nothing is told, unless its rule is not looked for."""
     text = (

@@ -65,6 +65,32 @@ def test_without_ruff(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert "ruff is not installed" in err
 
 
+def test_generated_code_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports that are put in order change generated code, which follows: nothing has drifted afterwards."""
+    root = fill(make(Names.of(str(tmp_path / "shop")), Template.built_in("layered"))).names.root
+    proto = root / "api/helloworld/v1/greeter.proto"
+    imports = [line for line in proto.read_text().splitlines() if line.startswith("import ")]
+    more = 'import "google/protobuf/empty.proto";'
+    text = proto.read_text().replace(imports[0], f"{more}\n{imports[0]}")
+    proto.write_text(text + "\nmessage Nothing {\n  google.protobuf.Empty nothing = 1;\n}\n")
+    project = Project.load(root)
+    generate(project)
+    monkeypatch.chdir(root)
+    assert run(["format"]) == 0
+    assert proto.read_text() != text
+    assert not generate(project, write=False)
+    assert run(["lint"]) == 0
+
+
+def test_edited_code_stays(project: Project) -> None:
+    """Generated code that somebody has edited is not overwritten by formatting: that is for them to do."""
+    generate(project)
+    edited = project.root / "app/gen/a/v1/a_pb.py"
+    edited.write_text(f"{edited.read_text()}# edited\n")
+    assert run(["format"]) == 0
+    assert edited.read_text().endswith("# edited\n")
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_new_projects(tmp_path: Path, layout: str) -> None:
     """New projects and drafted protos are formatted."""

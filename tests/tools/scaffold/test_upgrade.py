@@ -98,6 +98,8 @@ def test_the_diff_is_a_patch(desk: Desk, capsys: pytest.CaptureFixture[str]) -> 
     desk.put("{{ package }}/main.py", LINES.replace("line 18\n", "theirs\n"))
     desk.put("deep/new.txt", "new without an end")
     (desk.template / "old.txt").unlink()
+    desk.put("api/a/v1/a.proto", PROTO + "message B {}\n")
+    desk.put("api/b/v1/b.proto", PROTO.replace("a.v1", "b.v1"))
     desk.edit("my_shop/main.py", "line 3\n", "mine\n")
     desk.upgrade()
     patch = capsys.readouterr().out
@@ -139,6 +141,19 @@ def test_conflict(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert (desk.project / "README.md").read_text() == "# Better my-shop\n"
     assert "1 file to be merged by hand: compare FILE with FILE.new" in capsys.readouterr().err
     assert desk.upgrade("--apply") == 0, "it was told once"
+
+
+def test_beside_is_taken(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is called FILE.new already is somebody's own; the template's version goes elsewhere, once."""
+    desk.put("README.md.jinja", "# theirs\n")
+    desk.edit("README.md", "# my-shop", "# mine")
+    (desk.project / "README.md.new").write_text("my own draft\n")
+    assert desk.upgrade() == 0
+    assert "+++ b/README.md.new1\n" in capsys.readouterr().out
+    assert desk.upgrade("--apply") == 1
+    assert (desk.project / "README.md.new").read_text() == "my own draft\n"
+    assert (desk.project / "README.md.new1").read_text() == "# theirs\n"
+    assert "README.md stays as it is; the template's version is put beside it, " in capsys.readouterr().err
 
 
 def test_in_the_way(desk: Desk) -> None:
@@ -183,15 +198,29 @@ def test_programs(desk: Desk) -> None:
 
 
 def test_generated(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """Code is generated anew; before that it is said how much would change."""
+    """Code is generated anew; before that it is shown what would change, because of the template too."""
     desk.put("api/a/v1/a.proto", PROTO + "message B {}\n")
     assert desk.upgrade("--apply") == 0
     assert "class B(" in (desk.project / "my_shop/gen/a/v1/a_pb.py").read_text()
     generated = desk.project / "my_shop/gen/a/v1/a_pb.py"
     generated.write_text(generated.read_text() + "# edited\n")
+    desk.put("api/a/v1/a.proto", PROTO + "message C {}\n")
     capsys.readouterr()
+    before = desk.contents()
     assert desk.upgrade() == 0
-    assert "1 generated file would change besides" in capsys.readouterr().err
+    assert desk.contents() == before
+    said = capsys.readouterr()
+    assert "1 generated file would change besides" in said.err
+    assert "--- a/my_shop/gen/a/v1/a_pb.py\n+++ b/my_shop/gen/a/v1/a_pb.py\n" in said.out
+    assert "-# edited\n" in said.out
+    assert "+class C(" in said.out
+
+
+def test_cannot_be_generated(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """A template whose protos are wrong is told with the place in the project."""
+    desk.put("api/a/v1/a.proto", PROTO + "message A {}\n")
+    assert desk.upgrade() == 1
+    assert "my-shop/api/a/v1/a.proto:3:9: " in capsys.readouterr().err
 
 
 def test_record(desk: Desk) -> None:

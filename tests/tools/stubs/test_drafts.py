@@ -20,16 +20,32 @@ syntax = "proto3";
 
 package chat.v1;
 
+import "google/api/annotations.proto";
 import "google/protobuf/empty.proto";
 
 service Chat {
-  rpc Up(stream Message) returns (Message);
+  rpc Up(stream Message) returns (Message) {
+    option (google.api.http) = {get: "/v1/up"};
+  }
   rpc Both(stream Message) returns (stream Message);
-  rpc Down(Message) returns (stream google.protobuf.Empty);
-  rpc AnOperationWithALongNameThatLeavesLittleRoom(Message) returns (google.protobuf.Empty);
+  rpc Down(Message) returns (stream google.protobuf.Empty) {
+    option (google.api.http) = {get: "/v1/down/{id}/{number}"};
+  }
+  rpc AnOperationWithALongNameThatLeavesLittleRoom(Message) returns (google.protobuf.Empty) {
+    option (google.api.http) = {
+      post: "/v1/{id}"
+      body: "*"
+    };
+  }
+  rpc Odd(Message) returns (google.protobuf.Empty) {
+    option (google.api.http) = {get: "/v1/odd/{id=things/*}"};
+  }
 }
 
-message Message {}
+message Message {
+  string id = 1;
+  int64 number = 2;
+}
 """
 ANSWERS = """\
 from protobuf.wkt import Empty
@@ -48,6 +64,9 @@ class Chat(ChatService):
 
     async def down(self, request, call):
         yield Empty()
+
+    async def odd(self, request, call):
+        return Empty()
 
     async def an_operation_with_a_long_name_that_leaves_little_room(self, request, call):
         return Empty()
@@ -75,13 +94,13 @@ def test_all_kinds(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     implement(project, "chat/v1/chat.proto", default_folder(project))
     assert run(["test", "gen"]) == 0
     said = capsys.readouterr()
-    assert said.out == "tests/test_chat_rpcs.py: 4 tests\ntests/test_greeter_rpcs.py: 1 test\n"
+    assert said.out == "tests/test_chat_rpcs.py: 5 tests\ntests/test_greeter_rpcs.py: 1 test\n"
     assert tool(shop, "ruff", "check", "--no-cache", ".").startswith("0 ")
     assert tool(shop, "ruff", "format", "--no-cache", "--check", ".").startswith("0 ")
     assert tool(shop, "mypy").startswith("0 ")
     (shop / "shop/chat.py").write_text(ANSWERS)
     tests = ("tests/test_chat_rpcs.py", "tests/test_greeter_rpcs.py")
-    assert "10 passed" in tool(shop, "pytest", "-q", "-p", "no:cacheprovider", *tests)
+    assert "16 passed" in tool(shop, "pytest", "-q", "-p", "no:cacheprovider", *tests)
 
 
 def test_unanswered(shop: Path) -> None:
@@ -89,7 +108,7 @@ def test_unanswered(shop: Path) -> None:
     text = (shop / "shop/main.py").read_text()
     (shop / "shop/main.py").write_text(text.replace("async def say_hello", "async def say_goodbye"))
     run(["test", "gen"])
-    assert "2 failed" in tool(shop, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_greeter_rpcs.py")
+    assert "3 failed" in tool(shop, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_greeter_rpcs.py")
 
 
 def test_never_overwritten(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

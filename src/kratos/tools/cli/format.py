@@ -23,7 +23,8 @@ def command(project: Path | None, check: bool) -> None:
     """Format the project's protos and Python.
 
     PROJECT is a folder; the project around the current one if not given. Protos are formatted by buf, Python by ruff
-    where that is installed, as the project's settings have it. Generated code is left alone.
+    where that is installed, as the project's settings have it. Generated code is not formatted, but generated anew
+    where it was what the protos said.
     """
     target = located(project)
     with progress("formatting"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from kratos.tools.codegen.buf import BufError
 from kratos.tools.codegen.project import Generated, Project, generate
 from kratos.tools.failure import FAILED, USAGE, Failure
 
-__all__ = ["command", "generated", "located", "tell"]
+__all__ = ["command", "generated", "located", "tell", "told"]
 
 _LISTED = 10
 
@@ -86,9 +87,23 @@ def generated(project: Project, *, write: bool = True, force: bool = False, quie
         BufError: The protos are wrong; its message only counts, for the places are printed.
         Failure: As ``generate`` does.
     """
+    with told(project, quiet=quiet), progress("checking" if not write else "generating"):
+        return generate(project, write=write, force=force)
+
+
+@contextmanager
+def told(project: Project, *, quiet: bool = False) -> Generator[None]:
+    """Prints what is wrong with the protos of a project, each place on a line.
+
+    Args:
+        project: Whose.
+        quiet: Leaves it to the caller.
+
+    Raises:
+        BufError: The protos are wrong; its message only counts.
+    """
     try:
-        with progress("checking" if not write else "generating"):
-            return generate(project, write=write, force=force)
+        yield
     except BufError as failure:
         for found in () if quiet else failure.findings:
             said = ":".join(

@@ -17,6 +17,7 @@ from kratos.tools.codegen.project import Project
 from kratos.tools.failure import FAILED, USAGE, Failure
 from kratos.tools.lint.base import Finding
 from kratos.tools.lint.families import RULES, check
+from kratos.tools.lint.others import judge
 from kratos.tools.lint.python.drift import DRIFT
 from kratos.tools.lint.repair import repair
 from kratos.tools.lint.sarif import document
@@ -60,6 +61,8 @@ def _explain(ctx: click.Context, param: click.Parameter, id: str | None) -> None
 @click.option("--fix", is_flag=True, help="Put right what can be put right safely.")
 @click.option("--against", default="", metavar="FOLDER|REVISION",
               help="Find what breaks another version of the contract, in a folder or in git.")  # fmt: skip
+@click.option("--all", "every", is_flag=True,
+              help="Run ruff, mypy and pyright too, as the project has them set up.")  # fmt: skip
 @click.option("--select", callback=_ids, metavar="IDS", help="Only these rules: ids or their beginnings, with commas.")
 @click.option("--ignore", callback=_ids, metavar="IDS", help="Not these rules.")
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
@@ -74,6 +77,7 @@ def command(
     project: Path | None,
     fix: bool,
     against: str,
+    every: bool,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     strict: bool,
@@ -83,7 +87,7 @@ def command(
     """Find what is unwise in the project: protos, code, configuration.
 
     PROJECT is a folder; the project around the current one if not given. "# kratos: ignore[ID] reason" excuses a line,
-    "// kratos:ignore ID reason" a declaration of a proto.
+    "// kratos:ignore ID reason" a declaration of a proto. With --all one command has the whole verdict.
 
     Exit codes: 0 no errors, 1 errors, 2 wrong usage.
     """
@@ -95,6 +99,7 @@ def command(
         done = repair(target, found)
         note(f"{counted(len(done), 'finding')} put right" if done else "nothing that can be put right")
         found = _judged(target, settings, against) if done else found
+    found = [*found, *_others(target, settings)] if every else found
     seen = [replace(each, path=seen_from_here(target.root / each.path)) for each in found]
     _show(seen, "json" if as_json else form)
     if any(strict or each.severity == "error" for each in found):
@@ -104,6 +109,14 @@ def command(
 def _judged(project: Project, settings: Settings, against: str) -> list[Finding]:
     with progress("checking"):
         return check(project, settings, against=against)
+
+
+def _others(project: Project, settings: Settings) -> list[Finding]:
+    with progress("checking style and types"):
+        verdict = judge(project)
+    for name in verdict.missing:
+        note(f"{name} is set up in the project, and was not run: it is not installed (pip install {name})")
+    return sorted(each for each in verdict.findings if settings.counts(each.rule, each.path))
 
 
 def _show(found: Sequence[Finding], form: str) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
-from kratos.tools.cli.generate import generated, located
+from kratos.tools.cli.generate import generated, located, told
 from kratos.tools.cli.places import counted, seen_from_here
+from kratos.tools.cli.progress import progress
 from kratos.tools.cli.terminal import note, paint, show, suggest
-from kratos.tools.codegen.project import Project
+from kratos.tools.codegen.project import Project, generate
 from kratos.tools.failure import FAILED, USAGE, Failure
 from kratos.tools.scaffold.clone import fetched, is_remote
+from kratos.tools.scaffold.preview import generated_diffs
 from kratos.tools.scaffold.record import Record
 from kratos.tools.scaffold.template import LAYOUTS, Template
 from kratos.tools.scaffold.upgrade import BESIDE, Upgrade, prepare
@@ -26,7 +28,7 @@ _SAID = {
     "change": ("~", "good", "as the template has it now"),
     "merge": ("~", "good", "your changes and the template's"),
     "remove": ("-", "bad", "the template has it no more"),
-    "conflict": ("!", "bad", f"stays as it is; the template's version is put beside it, {BESIDE}"),
+    "conflict": ("!", "bad", "stays as it is; the template's version is put beside it,"),
     "kept": ("=", "warn", "the template has it no more, but you have changed it: it stays"),
 }
 
@@ -39,9 +41,9 @@ _SAID = {
 def command(project: Path | None, apply: bool, reference: str | None, branch: str) -> None:
     """Take over what has changed in the project's template.
 
-    PROJECT is a folder; the project around the current one if not given. It prints a diff, and the code is generated
-    anew. What you have changed stays: where you and the template have changed the same lines, the file is left alone,
-    and the template's version put beside it.
+    PROJECT is a folder; the project around the current one if not given. It prints a diff, that of generated code
+    included. What you have changed stays: where you and the template have changed the same lines, the file is left
+    alone, and the template's version put beside it.
 
     This is about a project. Kratos itself is upgraded by what has installed it: pip install --upgrade kratos-py
     """
@@ -54,7 +56,8 @@ def command(project: Path | None, apply: bool, reference: str | None, branch: st
             show(step.diff().rstrip("\n"))
     for step in upgrade.steps:
         sign, style, what = _SAID[step.kind]
-        note(f"{paint(sign, style)} {seen_from_here(target.root / step.path)} {paint(what, 'faint')}")
+        beside = f" {seen_from_here(target.root / step.beside)}" if step.beside else ""
+        note(f"{paint(sign, style)} {seen_from_here(target.root / step.path)} {paint(f'{what}{beside}', 'faint')}")
     if not record.known:
         note("this project does not remember how its template looked: it will after this")
     _finish(upgrade, target, apply=apply)
@@ -86,9 +89,12 @@ def _finish(upgrade: Upgrade, project: Project, *, apply: bool) -> None:
     conflicts = sum(step.kind == "conflict" for step in upgrade.steps)
     done = [step for step in upgrade.steps if step.kind not in ("conflict", "kept")]
     if not apply:
-        drifted = generated(project, write=False)
+        with told(project), progress("generating"):
+            drifted = generated_diffs(upgrade, project, generate)
+        for diff in drifted:
+            show(diff.rstrip("\n"))
         if drifted:
-            note(f"{counted(len(drifted.written) + len(drifted.removed), 'generated file')} would change besides")
+            note(f"{counted(len(drifted), 'generated file')} would change besides")
         if upgrade or drifted or not upgrade.record.known:
             suggest("kratos upgrade --apply")
         else:

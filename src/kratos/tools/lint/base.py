@@ -16,7 +16,7 @@ class Edit:
     """A piece of text to put in the place of another one.
 
     Attributes:
-        start: Line, from 1, and column in bytes, from 0.
+        start: Line, from 1, and column in bytes of UTF-8, from 0, whatever the file is in.
         end: Where what is replaced has ended.
         text: What stands there instead.
     """
@@ -33,7 +33,7 @@ class Finding:
     Attributes:
         path: The file, relative to the project, with slashes.
         line: The line, from 1; 0 is the file as a whole.
-        column: The column, from 1.
+        column: The column, from 1, in characters.
         rule: The rule's id, by which it can be ignored.
         message: What is wrong, and what would be right.
         severity: How bad it is.

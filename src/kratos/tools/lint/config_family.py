@@ -7,12 +7,12 @@ from typing import Final
 
 from kratos.tools.codegen.survey import Survey
 from kratos.tools.lint.base import Finding, Rule
-from kratos.tools.lint.config import documents, schema, secrets
+from kratos.tools.lint.config import documents, schema, secrets, unread
 from kratos.tools.lint.python.module import Module
 
 __all__ = ["RULES", "find"]
 
-RULES: Final[tuple[Rule, ...]] = (*documents.RULES, *schema.RULES, *secrets.RULES)
+RULES: Final[tuple[Rule, ...]] = (*documents.RULES, *schema.RULES, *secrets.RULES, *unread.RULES)
 """All of them."""
 
 

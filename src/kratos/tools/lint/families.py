@@ -14,7 +14,7 @@ from kratos.tools.codegen.survey import Survey
 from kratos.tools.codegen.workspace import Workspace
 from kratos.tools.lint.base import Finding, Rule
 from kratos.tools.lint.cache import keys as cache
-from kratos.tools.lint.config import documents
+from kratos.tools.lint.config import documents, unread
 from kratos.tools.lint.config_family import RULES as CONFIG_RULES
 from kratos.tools.lint.config_family import find as find_config
 from kratos.tools.lint.proto import breaking
@@ -88,13 +88,14 @@ def _checked(project: Project, settings: Settings, against: str) -> list[Finding
         with opened(project) as contract:
             survey = contract.survey
             found += _contract(project, contract, against)
+            read = documents.read(project.root, settings.configs, settings.schema, survey)
+            found += map(contract.placed, unread.find(code.modules, read.schema, survey))
     except BufError as failure:
         if not all(each.path for each in failure.findings):
             raise
         survey = Survey()
         found += [COMPILE.at(each.path, each.line, each.column, each.message) for each in failure.findings]
     else:
-        read = documents.read(project.root, settings.configs, settings.schema, survey)
         found += find_config(read, survey, code.modules)
     return sorted(_counted(found, project, settings, code, breaks=bool(against)))
 

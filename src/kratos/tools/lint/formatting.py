@@ -11,7 +11,7 @@ from pathlib import Path
 from kratos.tools.codegen import buf
 from kratos.tools.codegen.findings import explained
 from kratos.tools.codegen.folder import replace_file
-from kratos.tools.codegen.project import Project
+from kratos.tools.codegen.project import Project, generate
 from kratos.tools.codegen.workspace import Workspace, aside
 from kratos.tools.failure import Failure
 from kratos.tools.lint.python.files import own_files
@@ -28,7 +28,7 @@ def has_ruff() -> bool:
 
 
 def format_project(project: Project, *, write: bool) -> list[str]:
-    """Formats the protos of a project, and its Python if ruff is installed; generated code is left alone.
+    """Formats the protos of a project, and its Python if ruff is installed; generated code follows the protos.
 
     Args:
         project: Whose.
@@ -41,15 +41,32 @@ def format_project(project: Project, *, write: bool) -> list[str]:
         BufError: A proto cannot be read.
         Failure: A tool is missing, or cannot read a file.
     """
-    return [*_protos(project, write=write), *(_python(project, write=write) if has_ruff() else ())]
+    protos = _protos(project)
+    follows = write and bool(protos) and _is_current(project)
+    for path, after in protos.items() if write else ():
+        replace_file(project.root / path, after)
+    if follows:  # the order of imports is a part of generated code
+        generate(project)
+    return [*protos, *(_python(project, write=write) if has_ruff() else ())]
 
 
-def _protos(project: Project, *, write: bool) -> list[str]:
-    changed: list[str] = []
+def _is_current(project: Project) -> bool:
+    """Tells whether generated code is there, and what the protos say: an edit is not lost by formatting."""
+    if not any((project.root / project.out).rglob("*_pb.py")):
+        return False
+    try:
+        return not generate(project, write=False)
+    except Failure:
+        return False
+
+
+def _protos(project: Project) -> dict[str, bytes]:
+    """Returns the protos that are not formatted, by path, as they would be."""
+    changed: dict[str, bytes] = {}
     with aside(Workspace(project.root, project.protos)) as workspace:
         paths = workspace.tops()
         if not paths:
-            return []
+            return {}
         try:
             buf.formatted(workspace.root, workspace.modules, paths=paths)
         except buf.BufError as failure:
@@ -59,10 +76,8 @@ def _protos(project: Project, *, write: bool) -> list[str]:
                 path = f"{folder}/{name}"
                 after = (workspace.root / path).read_bytes()
                 if (project.root / path).read_bytes() != after:
-                    changed.append(path)
-                    if write:
-                        replace_file(project.root / path, after)
-    return sorted(changed)
+                    changed[path] = after
+    return dict(sorted(changed.items()))
 
 
 def _python(project: Project, *, write: bool) -> list[str]:

@@ -7,12 +7,12 @@ from typing import Final
 
 from kratos.tools.codegen.survey import Survey
 from kratos.tools.lint.base import Finding, Rule
-from kratos.tools.lint.proto import bindings, lists, reasons, routes, style
+from kratos.tools.lint.proto import bindings, lists, reach, reasons, routes, style
 from kratos.tools.lint.proto.contract import Contract
 
 __all__ = ["RULES", "find"]
 
-RULES: Final[tuple[Rule, ...]] = (*routes.RULES, *bindings.RULES, *reasons.RULES, *lists.RULES)
+RULES: Final[tuple[Rule, ...]] = (*routes.RULES, *bindings.RULES, *reasons.RULES, *lists.RULES, *reach.RULES)
 """All of them, but for those of buf."""
 
 _FINDERS: Final[tuple[Callable[[Survey], Iterator[Finding]], ...]] = (
@@ -20,6 +20,7 @@ _FINDERS: Final[tuple[Callable[[Survey], Iterator[Finding]], ...]] = (
     bindings.find,
     reasons.find,
     lists.find,
+    reach.find,
 )
 
 

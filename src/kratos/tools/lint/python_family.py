@@ -7,13 +7,13 @@ from typing import Final
 
 from kratos.tools.codegen.project import Project
 from kratos.tools.lint.base import Finding, Rule
-from kratos.tools.lint.python import files, layers, limits, services, values, waiting
+from kratos.tools.lint.python import contexts, files, layers, limits, services, values, waiting
 from kratos.tools.stubs.outline import Packages
 
 __all__ = ["RULES", "find"]
 
 RULES: Final[tuple[Rule, ...]] = (
-    *files.RULES, *services.RULES, *waiting.RULES, *limits.RULES, *layers.RULES, *values.RULES,
+    *files.RULES, *services.RULES, *waiting.RULES, *limits.RULES, *layers.RULES, *values.RULES, *contexts.RULES,
 )  # fmt: skip
 """All of them."""
 
@@ -26,6 +26,7 @@ def find(project: Project, code: files.Code) -> Iterator[Finding]:
     for module in code.modules:
         for found in (
             *waiting.find(module), *limits.find(module), *layers.find(module, code.packages), *values.find(module),
+            *contexts.find(module),
         ):  # fmt: skip
             if not (module.is_test and found.rule in _NOT_IN_TESTS):
                 yield found

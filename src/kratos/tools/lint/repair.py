@@ -9,6 +9,7 @@ from kratos.tools.codegen.folder import replace_file
 from kratos.tools.codegen.project import Project, generate
 from kratos.tools.lint.base import Edit, Finding
 from kratos.tools.lint.python.drift import DRIFT
+from kratos.tools.stubs.text import Text, decoded
 
 __all__ = ["edited", "repair"]
 
@@ -40,16 +41,24 @@ def repair(project: Project, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def edited(content: bytes, edits: Iterable[Edit]) -> bytes:
-    """Returns a file with pieces replaced; one that overlaps another is left out, and so is a repetition."""
-    lines = content.split(b"\n")
+    """Returns a file with pieces replaced; one that overlaps another is left out, and so is a repetition.
+
+    The file keeps its encoding, its byte order mark, and how its lines end.
+
+    Raises:
+        ValueError: It is not in its encoding.
+    """
+    source, encoding = decoded(content)
+    text = Text.of(source)
     starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
+    for line in text.lines:
+        starts.append(starts[-1] + len(line.encode()))
     kept: list[tuple[int, int, bytes]] = []
     for edit in sorted(set(edits)):
         start, end = (starts[line - 1] + column for line, column in (edit.start, edit.end))
         if not kept or start >= kept[-1][1]:
-            kept.append((start, end, edit.text.encode()))
-    for start, end, text in reversed(kept):
-        content = content[:start] + text + content[end:]
-    return content
+            kept.append((start, end, edit.text.replace("\n", text.newline).encode()))
+    after = source.encode()
+    for start, end, new in reversed(kept):
+        after = after[:start] + new + after[end:]
+    return after.decode().encode(encoding)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from kratos.tools.lint.base import Finding, Rule
+from kratos.tools.lint.others import whose
 from kratos.version import __version__
 
 __all__ = ["document"]
@@ -19,7 +20,7 @@ def document(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> dict[str
 
     Args:
         findings: What was found; paths are relative to where code hosts look for them.
-        rules: What is known of rules; those of buf may be missing.
+        rules: What is known of rules; those of others may be missing.
     """
     broken = sorted({each.rule for each in findings})
     index = {rule: at for at, rule in enumerate(broken)}
@@ -35,7 +36,7 @@ def document(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> dict[str
 
 def _rule(id: str, rule: Rule | None) -> dict[str, Any]:
     if rule is None:
-        return {"id": id, "shortDescription": {"text": f"buf's rule {id}"}}
+        return {"id": id, "shortDescription": {"text": f"{whose(id)}'s rule {id}"}}
     return {
         "id": id,
         "name": rule.name,

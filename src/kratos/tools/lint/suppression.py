@@ -6,7 +6,9 @@ A comment at the end of a line excuses that line, one that stands alone the next
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -37,6 +39,9 @@ RULES: Final = (STRANGE, UNUSED)
 _COMMENT = re.compile(
     r"(?P<mark>#|//)\s*kratos:\s?ignore(?P<file>-file)?(?:\[(?P<listed>[^\]\n]*)\]|\s+(?P<single>[A-Z][A-Z0-9_]*))"
 )
+_QUOTED = r"""(?<!\w)(?:"(?:[^"\\]|\\.)*"|'[^']*')"""
+_PIECE: Final = {"#": re.compile(rf"{_QUOTED}|(?<!\S)#.*"), "//": re.compile(rf"{_QUOTED}|//.*")}
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _FOREIGN = re.compile(r"[A-Z]+(?:_[A-Z]+)+|COMPILE")
 """What buf calls its rules."""
 
@@ -90,14 +95,33 @@ def _read(path: str, text: str) -> Iterator[_Exception]:
     if "kratos:" not in text:
         return
     mark = "//" if path.endswith(".proto") else "#"
-    lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        for found in _COMMENT.finditer(line) if "kratos:" in line else ():
+    lines = _LINE_END.split(text)
+    for number, column, comment in _python(text) if path.endswith(".py") else _others(lines, mark):
+        alone = not lines[number - 1][:column].strip()
+        for found in _COMMENT.finditer(comment):
             if found["mark"] == mark:
                 ids = tuple(re.findall(r"[A-Za-z0-9_]+", found["listed"] or found["single"] or ""))
-                alone = not line[: found.start()].strip()
                 covers = 0 if found["file"] else _below(lines, number, mark) if alone else number
-                yield _Exception(number, found.start() + 1, ids, covers)
+                yield _Exception(number, column + found.start() + 1, ids, covers)
+
+
+def _python(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yields the comments of Python with their lines and columns, as far as it can be read."""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                yield *token.start, token.string
+    except (tokenize.TokenError, SyntaxError):
+        return  # told by another rule
+
+
+def _others(lines: Sequence[str], mark: str) -> Iterator[tuple[int, int, str]]:
+    """Yields the comments of protos, YAML and TOML: what begins with the mark, and not in a text between quotes."""
+    for number, line in enumerate(lines, 1):
+        if "kratos:" in line:
+            found = next((each for each in _PIECE[mark].finditer(line) if each[0].startswith(mark)), None)
+            if found is not None:
+                yield number, found.start(), found[0]
 
 
 def _below(lines: Sequence[str], number: int, mark: str) -> int:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,7 +24,7 @@ from kratos.tools.scaffold.record import RECORD, Record, contents
 from kratos.tools.scaffold.template import Template
 from kratos.version import __version__
 
-__all__ = ["BESIDE", "Step", "Upgrade", "prepare"]
+__all__ = ["BESIDE", "Step", "Upgrade", "prepare", "unified"]
 
 BESIDE: Final = ".new"
 """What the template's version of a file is called where it cannot be merged."""
@@ -40,6 +41,7 @@ class Step:
         before: As it is; None if there is none.
         after: As it is to be, for a conflict the template's version; None if it is to go.
         executable: Whether it is a program.
+        beside: For a conflict, where the template's version is put: a place that nothing else has taken.
     """
 
     path: str
@@ -47,18 +49,30 @@ class Step:
     before: bytes | None
     after: bytes | None
     executable: bool = False
+    beside: str = ""
 
     def diff(self) -> str:
         """Returns what changes, as a unified diff; one line for what is no text."""
-        path = f"{self.path}{BESIDE}" if self.kind == "conflict" else self.path
-        try:
-            old, new = ((side or b"").decode().splitlines(keepends=True) for side in (self.before, self.after))
-        except UnicodeDecodeError:
-            return f"Binary files differ: {path}\n"
-        names = (f"a/{self.path}" if self.before is not None else "/dev/null",
-                 f"b/{path}" if self.after is not None else "/dev/null")  # fmt: skip
-        lines = difflib.unified_diff(old, new, *names)
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+        return unified(self.path, self.before, self.after, target=self.beside)
+
+
+def unified(path: str, before: bytes | None, after: bytes | None, *, target: str = "") -> str:
+    """Returns how a file changes, as a unified diff that git can apply; one line for what is no text.
+
+    Args:
+        path: The file.
+        before: What it says; None if it is not there.
+        after: What it is to say; None if it is to go.
+        target: The file that is written, if that is another one.
+    """
+    target = target or path
+    try:
+        old, new = ((side or b"").decode().splitlines(keepends=True) for side in (before, after))
+    except UnicodeDecodeError:
+        return f"Binary files differ: {target}\n"
+    names = (f"a/{path}" if before is not None else "/dev/null", f"b/{target}" if after is not None else "/dev/null")
+    lines = difflib.unified_diff(old, new, *names)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +101,35 @@ class Upgrade:
             Failure: A file cannot be written, or has changed meanwhile; nothing more is done then.
         """
         for step in self.steps:
-            if _present(self.root / step.path) != step.before:
-                raise Failure(f"{step.path} has changed meanwhile", hint="kratos upgrade")
+            taken = step.beside and _present(self.root / step.beside) not in (None, step.after)
+            if taken or _present(self.root / step.path) != step.before:
+                raise Failure(f"{step.beside if taken else step.path} has changed meanwhile", hint="kratos upgrade")
         try:
             for step in self.steps:
-                self._do(step)
+                _do(self.root, step)
             self.fresh.write(self.root)
         except OSError as error:
             raise Failure(f"cannot write {error.filename}: {error.strerror}") from error
 
-    def _do(self, step: Step) -> None:
-        path = self.root / step.path
-        if step.kind == "kept":
-            return
-        if step.after is None:
-            path.unlink()
-            return
-        if step.kind == "conflict":
-            path = path.with_name(path.name + BESIDE)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, step.after)
-        if step.executable:
-            path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)
+    def copy_to(self, root: Path) -> None:
+        """Does it to a copy of the project, or to a part of one: what is not there is made."""
+        for step in self.steps:
+            _do(root, step)
+
+
+def _do(root: Path, step: Step) -> None:
+    path = root / step.path
+    if step.kind == "kept":
+        return
+    if step.after is None:
+        path.unlink(missing_ok=True)
+        return
+    if step.beside:
+        path = root / step.beside
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, step.after)
+    if step.executable:
+        path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)
 
 
 def prepare(root: Path, record: Record, template: Template) -> Upgrade:
@@ -130,7 +151,7 @@ def prepare(root: Path, record: Record, template: Template) -> Upgrade:
         programs = frozenset(each for each in files if (folder / each).stat().st_mode & 0o100)
     new = Record(record.layout, __version__, record.name, record.package, fresh)
     steps = tuple(
-        replace(step, executable=step.path in programs)
+        replace(step, executable=step.path in programs, beside=_beside(root, step, fresh))
         for path in sorted({*record.files, *fresh} - {RECORD})
         if (step := _step(root, path, record, fresh)) is not None
     )
@@ -151,6 +172,14 @@ def _step(root: Path, path: str, record: Record, fresh: Mapping[str, bytes]) -> 
     if merged is None:
         return Step(path, "conflict", mine, wanted)
     return Step(path, "merge", mine, merged) if merged != mine else None
+
+
+def _beside(root: Path, step: Step, fresh: Mapping[str, bytes]) -> str:
+    """Returns where the template's version of a file is put: not where the template, or somebody, has another one."""
+    if step.kind != "conflict":
+        return ""
+    names = (f"{step.path}{BESIDE}{number or ''}" for number in count())
+    return next(name for name in names if name not in fresh and _present(root / name) in (None, step.after))
 
 
 def _present(path: Path) -> bytes | None:

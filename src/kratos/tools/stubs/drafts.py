@@ -1,4 +1,4 @@
-"""Drafts tests of services: one for each RPC, through the generated client, in memory and over gRPC."""
+"""Drafts tests of services: one for each RPC, through the generated client, in memory, over HTTP and over gRPC."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kratos.tools.failure import USAGE, Failure
 from kratos.tools.stubs.bindings import Bindings
 from kratos.tools.stubs.imports import with_import
 from kratos.tools.stubs.outline import Base, Packages, Rpc, bases
+from kratos.tools.stubs.requests import Requests
 from kratos.tools.stubs.text import decoded
 
 __all__ = ["Drafted", "draft_tests"]
@@ -90,7 +91,7 @@ def _draft(project: Project, base: Base, folder: Path) -> Drafted | None:
     if implementation is None:
         return None
     path = folder / f"test_{snake(base.service.rpartition('.')[2])}_rpcs.py"
-    text = _text(base, implementation, project.line_length, packages.package)
+    text = _text(Requests(project, base), implementation, project.line_length, packages.package)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -131,14 +132,17 @@ def _needs(node: ast.ClassDef) -> Iterator[str]:
             yield from (each.arg for each, default in pairs if default is None)
 
 
-def _text(base: Base, implementation: _Implementation, width: int, package: str) -> str:
+def _text(requests: Requests, implementation: _Implementation, width: int, package: str) -> str:
+    base = requests.base
     short = base.service.rpartition(".")[2]
     client = client_class(short)
     name = implementation.name
+    sent = {rpc.name: requests.sendable(rpc, _message(rpc.request)) for rpc in base.rpcs}
+    transports = ["memory", *(["http"] if any(sent.values()) else []), "grpc"]
     lines = [
         f'"""``{base.service}``, RPC by RPC. Drafted by ``kratos test gen``; yours from then on."""',
         "",
-        'Transport = Literal["memory", "grpc"]',
+        f"Transport = Literal[{_listed(transports)}]",
         "",
         "",
         "@pytest.fixture",
@@ -150,7 +154,9 @@ def _text(base: Base, implementation: _Implementation, width: int, package: str)
     for rpc in base.rpcs:
         request, reply = _message(rpc.request), _message(rpc.reply)
         imports |= {base.names[each] for each in (request, reply) if each in base.names}
-        lines += ["", "", *_test(rpc, name, client, request, reply, width=width)]
+        tried = transports if sent[rpc.name] else ["memory", "grpc"]
+        draft = _Draft(name, client, sent[rpc.name] or f"{request}()", reply, _listed(tried))
+        lines += ["", "", *_test(rpc, draft, width)]
     text = "\n".join([*lines, ""])
     for module, imported in sorted(imports):
         text = with_import(text, module, imported, width=width, package=package)
@@ -176,12 +182,25 @@ def _message(kind: ast.expr) -> str:
     return ast.unparse(kind.slice if isinstance(kind, ast.Subscript) else kind)
 
 
-def _test(rpc: Rpc, name: str, client: str, request: str, reply: str, *, width: int) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    service: str
+    client: str
+    request: str
+    reply: str
+    transports: str
+
+
+def _listed(transports: list[str]) -> str:
+    return ", ".join(f'"{each}"' for each in transports)
+
+
+def _test(rpc: Rpc, draft: _Draft, width: int) -> Iterator[str]:
     """Yields the lines of a test of one RPC."""
     many = rpc.argument == "requests"
-    opened = f"{client}(conn).{rpc.name}({'' if many else f'{request}()'})"
-    yield '@pytest.mark.parametrize("transport", ["memory", "grpc"])'
-    signature = f"async def test_{rpc.name.strip('_')}(service: {name}, transport: Transport) -> None:"
+    opened = f"{draft.client}(conn).{rpc.name}({'' if many else draft.request})"
+    yield f'@pytest.mark.parametrize("transport", [{draft.transports}])'
+    signature = f"async def test_{rpc.name.strip('_')}(service: {draft.service}, transport: Transport) -> None:"
     yield from fold(signature, width)
     yield f'    """``{rpc.name}`` answers: say here what it has to answer."""'
     if many or rpc.streams:
@@ -190,15 +209,15 @@ def _test(rpc: Rpc, name: str, client: str, request: str, reply: str, *, width: 
         yield "    async with serve(service, transport=transport) as conn:"
         yield from fold(f"        reply = await {opened}", width)
     if many:
-        yield f"        await stream.send({request}())"
+        yield f"        await stream.send({draft.request})"
     if many and not rpc.streams:
         yield "        reply = await stream.reply()"
     if rpc.streams:
         yield from ["        await stream.done()"] if many else []
         yield "        replies = [each async for each in stream]"
-        yield from fold(f"    assert all(isinstance(each, {reply}) for each in replies)", width)
+        yield from fold(f"    assert all(isinstance(each, {draft.reply}) for each in replies)", width)
     else:
-        yield from fold(f"    assert isinstance(reply, {reply})", width)
+        yield from fold(f"    assert isinstance(reply, {draft.reply})", width)
 
 
 def _with(items: list[str], width: int) -> list[str]:

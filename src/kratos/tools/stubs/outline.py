@@ -72,6 +72,7 @@ class Rpc:
         reply: The type of what it returns.
         streams: Whether it is a generator of replies.
         doc: The lines of its docstring, with quotes, not indented.
+        route: The path of its first HTTP binding; empty if it has none.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Rpc:
     reply: ast.expr
     streams: bool
     doc: tuple[str, ...]
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +195,14 @@ def _bases(tree: ast.Module, text: str, module: str, messages: frozenset[str]) -
         if isinstance(statement, ast.ImportFrom) and (origin := imported(statement, module.rpartition(".")[0]))
         for alias in statement.names
     }
-    services = dict(_services(tree))
+    services, routes = dict(_services(tree)), dict(_routes(tree))
     lines = text.splitlines()
     for node in tree.body:
         constants = _operations(node)
         if isinstance(node, ast.ClassDef) and constants:
-            rpcs = tuple(_rpcs(node, lines))
-            service = services[constants[0]]
+            of_methods = {name: routes.get(constant, "") for name, constant in _operations(node)}
+            rpcs = tuple(_rpcs(node, lines, of_methods))
+            service = services[constants[0][1]]
             doc = _doc(node, lines)
             stock = doc and doc[0].startswith(f'"""Serves ``{service}``')
             yield Base(service, module, node.name, () if stock else doc, rpcs, names, messages)
@@ -215,20 +218,41 @@ def _services(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 pass
 
 
-def _operations(node: ast.stmt) -> list[str]:
-    """Returns the constants in the ``__operations__`` of a class; nothing else has any."""
+def _routes(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yields constant and path of each operation that has an HTTP binding."""
+    for node in tree.body:
+        match node:
+            case ast.Assign([ast.Name(constant)], ast.Call(keywords=keywords)):
+                for each in keywords:
+                    match each:
+                        case ast.keyword(
+                            "http", ast.Tuple([ast.Call(args=[_, ast.Constant(value=str(path)), *_]), *_])
+                        ):
+                            yield constant, path
+                        case _:
+                            pass
+            case _:
+                pass
+
+
+def _operations(node: ast.stmt) -> list[tuple[str, str]]:
+    """Returns methods and constants in the ``__operations__`` of a class; nothing else has any."""
     if not isinstance(node, ast.ClassDef):
         return []
     for statement in node.body:
         match statement:
             case ast.Assign([ast.Name("__operations__")], ast.Tuple(pairs)):
-                return [ast.unparse(pair.elts[1]) for pair in pairs if isinstance(pair, ast.Tuple)]
+                return [
+                    (str(ast.literal_eval(pair.elts[0])), ast.unparse(pair.elts[1]))
+                    for pair in pairs
+                    if isinstance(pair, ast.Tuple)
+                ]
             case _:
                 pass
     return []
 
 
-def _rpcs(node: ast.ClassDef, lines: list[str]) -> Iterator[Rpc]:
+def _rpcs(node: ast.ClassDef, lines: list[str], routes: Mapping[str, str]) -> Iterator[Rpc]:
     for method in node.body:
         if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -243,6 +267,7 @@ def _rpcs(node: ast.ClassDef, lines: list[str]) -> Iterator[Rpc]:
             method.returns,
             isinstance(method, ast.FunctionDef),
             _doc(method, lines),
+            routes.get(method.name, ""),
         )
 
 

@@ -51,6 +51,7 @@ RULES: Final = (COLLISION, EXPIRY, ARGUMENT, FIELD)
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _ROOT = re.compile(r"[A-Za-z_]\w*")
 _DECORATORS: Final = ("cached", "cacheable")
+_DEEPEST: Final = 8  # constants of constants; a circle ends too
 _MAPS = re.compile(r"(?:\w+\.)*(?:dict|Dict|Mapping|MutableMapping)")
 _OPTIONAL = re.compile(r"\s*\|\s*None\b|\bNone\s*\|\s*")
 
@@ -150,8 +151,8 @@ def _judged(cached: _Cached) -> Iterator[Finding]:
     arguments = function.args
     asked = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     asked = [name for at, name in enumerate(asked) if at or name not in ("self", "cls")]
-    ignored = _left_out(call)
-    left = [name for name in asked if name not in named | ignored]
+    ignored = _left_out(module, call)
+    left = [name for name in asked if ignored is not None and name not in named | ignored]
     if left and not starred:
         message = f"the key of {function.name} has no {', '.join(left)}: such calls share an entry"
         yield module.at(ARGUMENT, call, message)
@@ -159,9 +160,37 @@ def _judged(cached: _Cached) -> Iterator[Finding]:
         yield module.at(FIELD, call, f"{function.name} has no argument {', '.join(strange)}, which its key names")
 
 
-def _left_out(call: ast.Call) -> set[str]:
-    """Returns the arguments that are in no key: those that are ignored, and those that choose a page."""
+def _left_out(module: Module, call: ast.Call) -> set[str] | None:
+    """Returns the arguments that are in no key: those that are ignored, and those that choose a page.
+
+    None if they are known only when the program runs.
+    """
     paging = _keyword(call, "paging")
-    said = [each for each in (_keyword(call, "ignore"), paging) if each is not None]
-    names = {node.value for each in said for node in ast.walk(each) if isinstance(node, ast.Constant)}
-    return {name for name in names if isinstance(name, str)} | ({"pn", "ps"} if paging is not None else set())
+    left: set[str] = {"pn", "ps"} if paging is not None else set()
+    for said in (_keyword(call, "ignore"), paging):
+        names = set[str]() if said is None else _texts(module, said)
+        if names is None:
+            return None
+        left |= names
+    return left
+
+
+def _texts(module: Module, said: ast.expr, depth: int = 0) -> set[str] | None:
+    """Returns the texts in a value that is written down, here or as a constant of the module; None if it is not."""
+    match said:
+        case ast.Constant(value):
+            return {value} if isinstance(value, str) else set()
+        case ast.Name(name) if depth < _DEEPEST and (value := module.constant(name)) is not None:
+            return _texts(module, value, depth + 1)
+        case ast.Starred(value):
+            return _texts(module, value, depth)
+        case ast.Tuple(parts) | ast.List(parts) | ast.Set(parts):
+            pass
+        case ast.BinOp(left, ast.Add() | ast.BitOr(), right):
+            parts = [left, right]
+        case ast.Call(ast.Name() | ast.Attribute(), arguments, keywords) if all(each.arg for each in keywords):
+            parts = [*arguments, *(each.value for each in keywords)]
+        case _:
+            return None
+    found = [_texts(module, part, depth) for part in parts]
+    return None if None in found else {name for names in found for name in names or ()}

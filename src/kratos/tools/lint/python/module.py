@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
-from kratos.tools.lint.base import Finding, Rule
+from kratos.tools.lint.base import Edit, Finding, Rule
 from kratos.tools.stubs.outline import imported
+from kratos.tools.stubs.text import Text
 
 __all__ = ["Function", "Module", "Scoped", "awaits", "inside"]
 
@@ -55,6 +56,7 @@ class Module:
         functions: All functions.
         classes: All classes at any depth.
         imports: Each import: its statement and the absolute names of what it brings.
+        text: The file as a text, as far as it was read from one.
     """
 
     path: str
@@ -69,6 +71,7 @@ class Module:
     functions: list[Function] = field(default_factory=list[Function])
     classes: list[ast.ClassDef] = field(default_factory=list[ast.ClassDef])
     imports: list[tuple[ast.stmt, str]] = field(default_factory=list[tuple[ast.stmt, str]])
+    text: str = ""
 
     @classmethod
     def read(cls, path: str, text: str, name: str, *, is_package: bool = False, is_test: bool = False) -> Module:
@@ -78,7 +81,7 @@ class Module:
             SyntaxError: It is no Python.
         """
         package = name if is_package else name.rpartition(".")[0]
-        module = cls(path, name, package, ast.parse(text), is_test)
+        module = cls(path, name, package, ast.parse(text), is_test, text=text)
         module._walk()
         return module
 
@@ -100,9 +103,30 @@ class Module:
             root = root.value
         return self.origin(node) if isinstance(root, ast.Name) and root.id in self.origins else ""
 
-    def at(self, rule: Rule, node: ast.stmt | ast.expr | ast.ExceptHandler, message: str) -> Finding:
-        """Returns a finding at a node."""
-        return rule.at(self.path, node.lineno, node.col_offset + 1, message)
+    def constant(self, name: str) -> ast.expr | None:
+        """Returns the value of a name at the top of the module; None if it has none there, or more than one."""
+        found: list[ast.expr | None] = []
+        for statement in self.tree.body:
+            match statement:
+                case ast.Assign(targets, value) if any(_is_name(each, name) for each in targets):
+                    found.append(value)
+                case ast.AnnAssign(ast.Name(target), value=value) if target == name:
+                    found.append(value)
+                case ast.AugAssign(ast.Name(target)) if target == name:
+                    found += [None, None]
+                case _:
+                    pass
+        return found[0] if len(found) == 1 else None
+
+    def at(
+        self, rule: Rule, node: ast.stmt | ast.expr | ast.ExceptHandler, message: str, edits: tuple[Edit, ...] = ()
+    ) -> Finding:
+        """Returns a finding at a node; its column counts characters, where that of a node counts bytes."""
+        column = node.col_offset
+        if not self.text.isascii():
+            line = Text.of(self.text).lines[node.lineno - 1]
+            column = len(line.encode()[:column].decode(errors="replace"))
+        return rule.at(self.path, node.lineno, column + 1, message, edits)
 
     def _walk(self) -> None:
         # Most nodes are names, constants and contexts, which have no parts: they are not even put aside.
@@ -163,6 +187,10 @@ _AROUND: Final = frozenset({"decorator_list", "args", "returns", "type_params"})
 def _outside(parent: ast.AST) -> frozenset[str]:
     """Returns the parts of a function that do not run when it is called: decorators and defaults are not its own."""
     return _AROUND if type(parent) in _FUNCTIONS else _NOTHING
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _position(found: Scoped) -> tuple[int, int]:

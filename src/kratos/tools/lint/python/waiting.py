@@ -52,7 +52,9 @@ _BLOCKING: Final = frozenset(
         *(f"{library}.{verb}" for library in ("requests", "httpx") for verb in _VERBS),
     }
 )  # fmt: skip
-_STARTS: Final = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
+_STARTS: Final = frozenset(
+    {"asyncio.create_task", "asyncio.ensure_future", "asyncio.gather", "asyncio.shield"}
+)  # the last two start one for each coroutine that they are given
 _LOOPS: Final = frozenset({"asyncio.get_running_loop", "asyncio.get_event_loop"})
 _CANCELLED: Final = frozenset(
     {"asyncio.CancelledError", "asyncio.exceptions.CancelledError", "concurrent.futures.CancelledError"}
@@ -80,13 +82,8 @@ def _blocking(module: Module, call: Scoped) -> Iterator[Finding]:
     if name not in _BLOCKING:
         return
     where = call.scope.name if isinstance(call.scope, ast.AsyncFunctionDef) else ""
-    yield BLOCKING.at(
-        module.path,
-        node.lineno,
-        node.col_offset + 1,
-        f"{name} blocks the event loop in async {where}",
-        _asynchronous(module, call, node) if name == "time.sleep" else (),
-    )
+    edits = _asynchronous(module, call, node) if name == "time.sleep" else ()
+    yield module.at(BLOCKING, node, f"{name} blocks the event loop in async {where}", edits)
 
 
 def _is_input(module: Module, func: ast.expr) -> bool:
@@ -166,7 +163,7 @@ def _swallowed(module: Module, found: Scoped) -> Iterator[Finding]:
             said = "a bare except" if handler.type is None else f"except {caught}"
             edits = _narrowed(handler) if caught != "asyncio.CancelledError" else ()
             message = f"{said} swallows cancellation: the call goes on after its caller has left"
-            yield CANCELLATION.at(module.path, handler.lineno, handler.col_offset + 1, message, edits)
+            yield module.at(CANCELLATION, handler, message, edits)
         if caught:  # later handlers do not see it
             return
 
