@@ -57,6 +57,8 @@ class Plan:
         self._signature = inspect.Signature(found)
         # Those by name only come last, always.
         self._positional = sum(each.kind is not each.KEYWORD_ONLY for each in found)
+        # So many by position and none by name are all arguments in their order.
+        self.plain = len(found) if self._positional == len(found) else -1
         self._pages = () if paging is None else (paging.number, paging.size)
         _check_names(self.where, self.names, (*ignore, *self._pages))
         self.in_key = [each for each in self.names if each not in (*ignore, *self._pages)]
@@ -105,7 +107,7 @@ class Plan:
         Raises:
             TypeError: They do not fit.
         """
-        if not kwargs and len(args) == self._positional == len(self.names):
+        if not kwargs and len(args) == self.plain:
             return args
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
