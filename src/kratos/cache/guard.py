@@ -40,7 +40,7 @@ class Guard:
         self._store = store
         self._timeout = timeout
         self._pause = pause
-        self._hold = hold
+        self._hold = hold + timeout  # so long may a fill be under way that was begun in time
         self._failing = False
         self._closed_until = 0.0
         self._pending: dict[str, object] = {}
