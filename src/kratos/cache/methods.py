@@ -40,9 +40,7 @@ class Cached(Generic[P, R]):
     ``invalidate`` and ``refresh`` take what the function takes: they are about the same values.
     """
 
-    def __init__(
-        self, plan: Plan, call: Callable[P, Awaitable[R]], layer: Layer, *, owner: object = None
-    ) -> None:
+    def __init__(self, plan: Plan, call: Callable[P, Awaitable[R]], layer: Layer, *, owner: object = None) -> None:
         try:
             plan.settle()
         except NameError as unknown:
