@@ -12,7 +12,7 @@ from kratos.cache.base import NOTHING
 from kratos.cache.keys import parameters, reach
 from kratos.cache.options import Options, Paging, Settings
 from kratos.cache.plan import Plan
-from kratos.cache.values import Values
+from kratos.cache.values import Invalidating, Values
 
 __all__ = [
     "Cached", "CachedMethod", "Function", "Layer", "Method", "Writer", "cacheable", "cached", "function", "invalidates",
@@ -93,9 +93,9 @@ class Cached(Generic[P, R]):
         value: R = self.plan.page(found, arguments)
         return value
 
-    async def forget(self, arguments: Mapping[str, Any]) -> None:
-        """Does what ``invalidate`` does, with arguments by name; those that are not in the key may be left out."""
-        await self._values.invalidate(*self.plan.keys([arguments.get(name) for name in self.plan.names]))
+    def invalidating(self, arguments: Mapping[str, Any]) -> Invalidating:
+        """Does what ``invalidate`` does when a block ends; those arguments that are not in the key may be left out."""
+        return self._values.invalidating(*self.plan.keys([arguments.get(name) for name in self.plan.names]))
 
     async def _all_of(self, arguments: Sequence[Any], *, refresh: bool = False) -> R:
         others = arguments[1:]
@@ -286,11 +286,8 @@ def invalidates(target: str | CachedMethod[Any, Any, Any], /, **arguments: str) 
 
         @functools.wraps(method)
         async def write(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            forget = writer.prepare(self, args, kwargs)
-            try:
+            async with writer.prepare(self, args, kwargs):
                 return await method(self, *args, **kwargs)
-            finally:
-                await forget()
 
         return write
 
@@ -315,8 +312,8 @@ class _Writer:
         if isinstance(target, CachedMethod):
             self._check(target.plan)
 
-    def prepare(self, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Awaitable[None]]:
-        """Returns what to call when the method has ended; arguments may be others by then."""
+    def prepare(self, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Invalidating:
+        """Returns the block for the method; arguments may be others when it has ended."""
         target = self._target if isinstance(self._target, str) else self._target.name
         cached = getattr(owner, target, None)
         if not isinstance(cached, Cached):
@@ -326,7 +323,7 @@ class _Writer:
         bound.apply_defaults()
         values = dict(bound.arguments)
         values |= {name: reach(bound.arguments[root], rest) for name, (root, *rest) in self._paths.items()}
-        return functools.partial(cached.forget, values)
+        return cached.invalidating(values)
 
     def _check(self, plan: Plan) -> None:
         for name in self._paths:
