@@ -13,7 +13,6 @@ from unit.cache.stores import FarStore
 
 from kratos.cache import Cache, MemoryStore, cached
 
-
 T = TypeVar("T")
 
 
@@ -110,7 +109,7 @@ class Family:
     @cached("person:{ids}", ttl=60)
     async def persons(self, ids: Sequence[int]) -> dict[int, str]:
         self.asked.append(tuple(ids))
-        return {id: f"p{id}" for id in ids}
+        return {each: f"p{each}" for each in ids}
 
     @cached("round:{id}", ttl=60, ignore=("left",))
     async def round(self, id: int, left: int = 3) -> list[int]:
@@ -141,7 +140,7 @@ async def test_a_load_may_ask_for_its_own_key(make: type[MemoryStore | FarStore]
 async def test_loads_may_ask_for_each_other() -> None:
     """Three at once, each of which needs the next: whoever would close the ring goes to the source."""
     family = Family(Cache(MemoryStore()))
-    calls = [asyncio.create_task(family.round(id)) for id in (3, 4, 5)]
+    calls = [asyncio.create_task(family.round(number)) for number in (3, 4, 5)]
     for _ in range(20):
         await asyncio.sleep(0)
     family.gate.set()
