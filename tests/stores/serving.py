@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-__all__ = ["Server", "memcached", "redis"]
+__all__ = ["Deaf", "Server", "memcached", "redis"]
 
 PATIENCE_SECONDS = 60.0
 
@@ -52,9 +55,70 @@ class Server:
             process.kill()
             process.wait(60)
 
+    def freeze(self) -> None:
+        """Stops it where it is: its connections stay, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def close(self) -> None:
         self.kill()
         self._folder.cleanup()
+
+
+class Deaf:
+    """Stands in front of a server; connections can be made deaf, as when the other side has vanished without a word."""
+
+    def __init__(self, server: Server) -> None:
+        self._behind = server.port
+        self._open: list[asyncio.Event] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def deafen(self) -> None:
+        """Has nothing more come through on the connections that there are; new ones are served."""
+        for each in self._open:
+            each.set()
+
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.create_task(self._pass_on(reader, writer))
+        self._tasks.add(task)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        deaf = asyncio.Event()
+        self._open.append(deaf)
+        behind, back = await asyncio.open_connection("127.0.0.1", self._behind)
+        try:
+            await asyncio.gather(_pipe(reader, back, deaf), _pipe(behind, writer, deaf))
+        finally:
+            back.close()
+            writer.close()
+
+
+async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter, deaf: asyncio.Event) -> None:
+    while data := await source.read(65536):
+        if not deaf.is_set():
+            target.write(data)
+    if not deaf.is_set():
+        target.close()
 
 
 def redis() -> Server:

@@ -7,6 +7,7 @@ tries. An invalidation that could not be delivered is kept, and until it is, not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -18,6 +19,11 @@ from kratos.cache.twolevel import TwoLevelStore
 __all__ = ["Guard"]
 
 T = TypeVar("T")
+
+
+class _Refused(CacheError):
+    """The store cannot take a key or value, and never will."""
+
 
 logger = logging.getLogger("kratos.cache")
 
@@ -40,9 +46,10 @@ class Guard:
         self._store = store
         self._timeout = timeout
         self._pause = pause
-        self._hold = hold
+        self._hold = hold + timeout  # so long may a fill be under way that was begun in time
         self._failing = False
         self._closed_until = 0.0
+        self._refused = False
         self._pending: dict[str, object] = {}
         self._settling: asyncio.Task[None] | None = None
 
@@ -73,13 +80,13 @@ class Guard:
         """Forgets keys, now or as soon as the store answers again; until then reads here do not believe it.
 
         Returns:
-            Whether the store has heard of it.
+            Whether the store has heard of it; False too for a key that it cannot take.
 
         Raises:
             CacheError: It does not answer, and too many wait for it already.
         """
         try:
-            await self._do(partial(self._store.invalidate, keys, self._hold))
+            return await self._tell(keys)
         except CacheError:
             if len(self._pending) + len(keys) > _PENDING:
                 raise
@@ -88,20 +95,55 @@ class Guard:
         except asyncio.CancelledError:  # it may have been done, or not
             self._settle_later(keys)
             raise
-        return True
 
-    async def aclose(self) -> None:
-        """Delivers what can be delivered and closes the store."""
+    async def aclose(self, seconds: float) -> None:
+        """Delivers what can be delivered and closes the store.
+
+        Args:
+            seconds: How long invalidations that wait may take; the store is asked once more, even if it has failed.
+        """
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.wait([self._settling])
-        await self._store.aclose()
+        try:
+            if self._pending:
+                await self._settle_at_last(seconds)
+        finally:
+            await self._store.aclose()
+
+    async def _settle_at_last(self, seconds: float) -> None:
+        self._closed_until = 0.0
+        with contextlib.suppress(CacheError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._settle()
+        if self._pending:
+            logger.warning(
+                "%d invalidations were not delivered: other processes may answer what was before them until it expires",
+                len(self._pending),
+            )
+
+    async def _tell(self, keys: Sequence[str]) -> bool:
+        """Delivers invalidations; tells whether all were, for one that is refused is none that could wait."""
+        try:
+            await self._do(partial(self._store.invalidate, keys, self._hold))
+        except _Refused as wrong:
+            if len(keys) == 1:
+                if not self._refused:
+                    self._refused = True
+                    logger.warning(
+                        "the cache cannot take the key %.80r, so nothing is under it: %r", *keys, wrong.__cause__
+                    )
+                return False
+            middle = len(keys) // 2  # the others are right
+            halves = [await self._tell(some) for some in (keys[:middle], keys[middle:])]
+            return all(halves)
+        return True
 
     async def _settle(self) -> None:
         """Delivers invalidations that wait."""
         while self._pending:
             some = dict(list(self._pending.items())[:_AT_ONCE])
-            await self._do(partial(self._store.invalidate, tuple(some), self._hold))
+            await self._tell(tuple(some))
             for key, mark in some.items():
                 if self._pending.get(key) is mark:  # and not of one that came meanwhile
                     del self._pending[key]
@@ -130,7 +172,8 @@ class Guard:
             async with asyncio.timeout(self._timeout):
                 result = await work()
         except (ValueError, TypeError) as wrong:
-            raise CacheError("the cache cannot take this key or value") from wrong
+            self._closed_until = 0.0  # nobody knows yet whether it answers again: the next one may try
+            raise _Refused("the cache cannot take this key or value") from wrong
         except Exception as failure:
             self._closed_until = loop.time() + self._pause
             if not self._failing:

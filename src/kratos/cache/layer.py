@@ -126,8 +126,10 @@ class Cache:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Waits for what is under way and has it kept, and closes the store."""
-        late = await self._shared.drain(self._flush)
-        if late:
-            logger.warning("%d loads or fills were not done after %g s and were given up", late, self._flush)
-        await self._guard.aclose()
+        """Waits for what is under way and has it kept, delivers invalidations that wait, and closes the store."""
+        try:
+            late = await self._shared.drain(self._flush)
+            if late:
+                logger.warning("%d loads or fills were not done after %g s and were given up", late, self._flush)
+        finally:
+            await self._guard.aclose(self._flush)

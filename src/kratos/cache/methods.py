@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from kratos.cache.base import NOTHING
 from kratos.cache.keys import parameters, reach
 from kratos.cache.options import Options, Paging, Settings
 from kratos.cache.plan import Plan
-from kratos.cache.values import Values
+from kratos.cache.values import Invalidating, Values
 
 __all__ = [
     "Cached", "CachedMethod", "Function", "Layer", "Method", "Writer", "cacheable", "cached", "function", "invalidates",
@@ -21,6 +22,8 @@ S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NUMBERS: Final = itertools.count(1)
 
 
 class Layer(Protocol):
@@ -37,7 +40,7 @@ class Cached(Generic[P, R]):
     ``invalidate`` and ``refresh`` take what the function takes: they are about the same values.
     """
 
-    def __init__(self, plan: Plan, call: Callable[P, Awaitable[R]], layer: Layer) -> None:
+    def __init__(self, plan: Plan, call: Callable[P, Awaitable[R]], layer: Layer, *, owner: object = None) -> None:
         try:
             plan.settle()
         except NameError as unknown:
@@ -46,11 +49,13 @@ class Cached(Generic[P, R]):
                 "`if TYPE_CHECKING`, for values are kept by it"
             ) from None
         self.plan = plan
+        self.owner = owner
         self._call = call
         self._values = layer.values(plan.kind, plan.options)
         self._prefix = self._values.prefix
         self._peek = self._values.peek
         self._arguments = plan.arguments
+        self._plain = plan.plain
         self._key = plan.key
         self._many = plan.shape == "many"
         self._paged = plan.paging is not None
@@ -63,7 +68,7 @@ class Cached(Generic[P, R]):
             CacheError: The cache does not answer, and ``on_cache_error="raise"``.
             Exception: Whatever the function raises.
         """
-        arguments = self._arguments(args, kwargs)
+        arguments = args if not kwargs and len(args) == self._plain else self._arguments(args, kwargs)
         if self._many:
             return await self._all_of(arguments)
         key = self._key(arguments)
@@ -88,9 +93,9 @@ class Cached(Generic[P, R]):
         value: R = self.plan.page(found, arguments)
         return value
 
-    async def forget(self, arguments: Mapping[str, Any]) -> None:
-        """Does what ``invalidate`` does, with arguments by name; those that are not in the key may be left out."""
-        await self._values.invalidate(*self.plan.keys([arguments.get(name) for name in self.plan.names]))
+    def invalidating(self, arguments: Mapping[str, Any]) -> Invalidating:
+        """Does what ``invalidate`` does when a block ends; those arguments that are not in the key may be left out."""
+        return self._values.invalidating(*self.plan.keys([arguments.get(name) for name in self.plan.names]))
 
     async def _all_of(self, arguments: Sequence[Any], *, refresh: bool = False) -> R:
         others = arguments[1:]
@@ -111,6 +116,9 @@ class CachedMethod(Generic[S, P, R]):
         self.plan = plan
         self._attribute = attribute
         self.name = plan.function.__name__
+        # What is bound stands in the object under a name of this method's own: under its plain name it would stand
+        # in front of the method of a class below that overrides this one.
+        self._place = f"{plan.where}, cached ({next(_NUMBERS)})"
         functools.update_wrapper(cast("Callable[..., Any]", self), plan.function)
 
     def __set_name__(self, _: type, name: str) -> None:
@@ -123,16 +131,25 @@ class CachedMethod(Generic[S, P, R]):
     def __get__(self, instance: S | None, owner: type | None = None, /) -> CachedMethod[S, P, R] | Cached[P, R]:
         if instance is None:
             return self
+        try:
+            kept: Cached[P, R] = instance.__dict__[self._place]
+        except (KeyError, AttributeError):
+            return self._bound(instance)
+        # A copy of an object has what the object had.
+        return kept if kept.owner is instance else self._bound(instance)
+
+    def _bound(self, instance: S) -> Cached[P, R]:
         layer = getattr(instance, self._attribute, None)
         if layer is None:
             raise TypeError(
                 f"{self.plan.where} finds no cache: set self.{self._attribute} = Cache(...) in __init__, or name the "
                 'attribute that has one: @cached(..., attribute="...")'
             )
-        bound: Cached[P, R] = Cached(self.plan, self.plan.function.__get__(instance), cast("Layer", layer))
-        kept = getattr(instance, "__dict__", None)
-        if kept is not None:
-            kept[self.name] = bound  # found there from now on, without coming by here
+        call = self.plan.function.__get__(instance)
+        bound: Cached[P, R] = Cached(self.plan, call, cast("Layer", layer), owner=instance)
+        around = getattr(instance, "__dict__", None)
+        if around is not None:
+            around[self._place] = bound
         return bound
 
 
@@ -269,11 +286,8 @@ def invalidates(target: str | CachedMethod[Any, Any, Any], /, **arguments: str) 
 
         @functools.wraps(method)
         async def write(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            forget = writer.prepare(self, args, kwargs)
-            try:
+            async with writer.prepare(self, args, kwargs):
                 return await method(self, *args, **kwargs)
-            finally:
-                await forget()
 
         return write
 
@@ -298,8 +312,8 @@ class _Writer:
         if isinstance(target, CachedMethod):
             self._check(target.plan)
 
-    def prepare(self, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Awaitable[None]]:
-        """Returns what to call when the method has ended; arguments may be others by then."""
+    def prepare(self, owner: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Invalidating:
+        """Returns the block for the method; arguments may be others when it has ended."""
         target = self._target if isinstance(self._target, str) else self._target.name
         cached = getattr(owner, target, None)
         if not isinstance(cached, Cached):
@@ -309,7 +323,7 @@ class _Writer:
         bound.apply_defaults()
         values = dict(bound.arguments)
         values |= {name: reach(bound.arguments[root], rest) for name, (root, *rest) in self._paths.items()}
-        return functools.partial(cached.forget, values)
+        return cached.invalidating(values)
 
     def _check(self, plan: Plan) -> None:
         for name in self._paths:

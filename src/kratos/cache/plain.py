@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Plain", "immutable", "is_message", "plain"]
+__all__ = ["Plain", "bare", "immutable", "is_message", "plain"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,20 +82,20 @@ def is_message(kind: object) -> bool:
 
 def immutable(kind: Any) -> bool:
     """Tells whether nobody can change a value of a type."""
-    bare: Any = _bare(kind)
-    origin, arguments = get_origin(bare), get_args(bare)
+    found: Any = bare(kind)
+    origin, arguments = get_origin(found), get_args(found)
     if origin in (Union, types.UnionType, tuple, frozenset):
         return all(each is ... or immutable(each) for each in arguments)
-    if origin is Literal or (bare in _ATOMS and bare not in (Any, object)):
+    if origin is Literal or (found in _ATOMS and found not in (Any, object)):
         return True
-    if not _is_class(bare):
+    if not _is_class(found):
         return False
-    if enum.Enum in bare.__mro__:
+    if enum.Enum in found.__mro__:
         return True
-    if dataclasses.is_dataclass(bare):
-        frozen: bool = getattr(bare, "__dataclass_params__").frozen  # noqa: B009 - typeshed does not know it
-        return frozen and all(immutable(hint) for hint in get_type_hints(bare).values())
-    return _is_named_tuple(bare) and all(immutable(hint) for hint in get_type_hints(bare).values())
+    if dataclasses.is_dataclass(found):
+        frozen: bool = getattr(found, "__dataclass_params__").frozen  # noqa: B009 - typeshed does not know it
+        return frozen and all(immutable(hint) for hint in get_type_hints(found).values())
+    return _is_named_tuple(found) and all(immutable(hint) for hint in get_type_hints(found).values())
 
 
 def plain(kind: Any, where: str = "") -> Plain:
@@ -112,7 +112,7 @@ def plain(kind: Any, where: str = "") -> Plain:
 
 
 def _compiled(kind: Any, where: str, open_: dict[Any, list[Plain]]) -> Plain:
-    kind = _bare(kind)
+    kind = bare(kind)
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if origin is Literal:
         return Plain(_same, _same)
@@ -195,7 +195,7 @@ def _typed_dict(members: dict[str, Plain]) -> Plain:
 
 
 def _union(arguments: tuple[Any, ...], where: str, open_: dict[Any, list[Plain]]) -> Plain:
-    choices = [each for each in map(_bare, arguments) if each is not type(None)]
+    choices = [each for each in map(bare, arguments) if each is not type(None)]
     if len(choices) == 1:
         only = _compiled(choices[0], where, open_)
         if len(choices) == len(arguments):
@@ -232,7 +232,7 @@ def _tuple(arguments: tuple[Any, ...], where: str, open_: dict[Any, list[Plain]]
 def _map(arguments: tuple[Any, ...], where: str, open_: dict[Any, list[Plain]]) -> Plain:
     kinds = arguments or (Any, Any)
     key, item = (_compiled(each, f"{where}[]", open_) for each in kinds)
-    if _bare(kinds[0]) is str:
+    if bare(kinds[0]) is str:
         return Plain(
             lambda value: {name: item.dump(each) for name, each in value.items()},
             lambda value: {name: item.load(each) for name, each in value.items()},
@@ -249,7 +249,7 @@ def _list(value: Any) -> Any:
     return value
 
 
-def _bare(kind: Any) -> Any:
+def bare(kind: Any) -> Any:
     """Returns a type without its NewType, Annotated, Required or alias."""
     while True:
         if isinstance(kind, typing.NewType):

@@ -57,11 +57,15 @@ class Plan:
         self._signature = inspect.Signature(found)
         # Those by name only come last, always.
         self._positional = sum(each.kind is not each.KEYWORD_ONLY for each in found)
+        # So many by position and none by name are all arguments in their order.
+        self.plain = len(found) if self._positional == len(found) else -1
         self._pages = () if paging is None else (paging.number, paging.size)
         _check_names(self.where, self.names, (*ignore, *self._pages))
         self.in_key = [each for each in self.names if each not in (*ignore, *self._pages)]
+        if key is None:
+            key = ":".join((self.where, *(f"{{{each}}}" for each in self.in_key)))
         self._key = key
-        self.key = self._compiled(key)
+        self.key = self._compiled(key)  # by the types as soon as they are known
         self._hints: dict[str, Any] | None = None
         self.shape: Literal["none", "one", "many"] = "one"
         self.kind: Any = None
@@ -90,6 +94,11 @@ class Plan:
             self.kind = (get_args(returned) or (Any, Any))[1]
         elif not self.in_key:
             self.shape = "none"
+        kinds = {name: hints.get(name, object) for name in self.names}
+        if several:
+            kinds[self.names[0]] = (*get_args(first), object)[0]
+        if isinstance(self._key, str):
+            self.key = template(self._key, self.names, self.where, kinds)
         if self.paging is not None and several:
             raise TypeError(f"{self.where}: paging is for one list, and this returns a map of values")
         if self.options.batch_size and not several:
@@ -105,7 +114,7 @@ class Plan:
         Raises:
             TypeError: They do not fit.
         """
-        if not kwargs and len(args) == self._positional == len(self.names):
+        if not kwargs and len(args) == self.plain:
             return args
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
@@ -131,10 +140,9 @@ class Plan:
         number, size = (arguments[self.names.index(each)] for each in self._pages)
         return self.paging.page(whole, number, size)
 
-    def _compiled(self, key: str | Callable[..., str] | None) -> Key:
-        if callable(key):
-            return lambda arguments: key(*arguments)
-        text = key if key is not None else ":".join((self.where, *(f"{{{each}}}" for each in self.in_key)))
+    def _compiled(self, text: str | Callable[..., str]) -> Key:
+        if callable(text):
+            return lambda arguments: text(*arguments)
         made = template(text, self.names, self.where)
         used = fields(text)
         paged = [each for each in used if each in self._pages]

@@ -60,7 +60,7 @@ class Shared:
         self.local = store if isinstance(store, LocalStore) else None
         self.near = store if isinstance(store, TwoLevelStore) else None
         self.guard = guard
-        self.flights: Flights[Any] = Flights()
+        self.flights: Flights[Any] = Flights(hold)
         self.prefix = prefix
         self.hold = hold
         self.waiting = waiting

@@ -2,15 +2,19 @@
 
 A *flight* is one load of some keys, in a task of its own, so nobody takes it down by leaving: it is cancelled when the
 last one has left. Whoever arrives while it is under way joins it, if what it knows of invalidations (its ticket) is
-what the flight began with.
+what the flight began with, if it is not older than invalidations are remembered, and if it does not wait for them: a
+load may ask for what is cached itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import sys
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, Generic, TypeVar
 
 from kratos.cache.base import Ticket
 from kratos.errors import GatewayTimeout
@@ -18,6 +22,9 @@ from kratos.errors import GatewayTimeout
 __all__ = ["Flight", "Flights", "LeaderLeft", "another"]
 
 V = TypeVar("V")
+
+_INSIDE: Final[ContextVar[weakref.ref[Flight[Any]] | None]] = ContextVar("kratos_cache_flight", default=None)
+"""The flight whose load runs here; weakly, for what a load begins may go on for ever."""
 
 
 class LeaderLeft(Exception):
@@ -32,14 +39,18 @@ class Flight(Generic[V]):
         began: When, by the clock of the event loop.
         detached: Keys that were invalidated meanwhile: nobody joins, and nothing is kept.
         landed: The number of the landing; 0 while it is under way.
+        asks: What its load has asked for and may wait for.
+        depth: How many flights it is inside of.
     """
 
-    def __init__(self, tickets: Mapping[str, Ticket], *, kept: bool) -> None:
+    def __init__(self, tickets: Mapping[str, Ticket], *, kept: bool, depth: int = 0) -> None:
         loop = asyncio.get_running_loop()
         self.tickets = tickets
         self.began = loop.time()
         self.detached: set[str] = set()
         self.landed = 0
+        self.asks: set[Flight[Any]] = set()
+        self.depth = depth
         self.task: asyncio.Task[None] | None = None
         self._done: asyncio.Future[None] = loop.create_future()
         self._results: Mapping[str, V] = {}
@@ -78,6 +89,29 @@ class Flight(Generic[V]):
             raise LeaderLeft
         raise another(self._failure)
 
+    def waits_for(self, other: Flight[Any]) -> bool:
+        """Tells whether it cannot end before another one has, as far as anybody knows."""
+        seen: set[Flight[Any]] = set()
+        ahead: list[Flight[Any]] = [self]
+        while ahead:
+            flight = ahead.pop()
+            if flight is other:
+                return True
+            if flight not in seen:
+                seen.add(flight)
+                ahead += flight.asks
+        return False
+
+    def ask(self, other: Flight[Any]) -> None:
+        """Notes that its load may wait for another flight."""
+        self.asks.add(other)
+        other._done.add_done_callback(lambda _: self.asks.discard(other))
+
+    @property
+    def delivered(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._done.done()
+
     def deliver(self, results: Mapping[str, V]) -> None:
         """Gives what was loaded to all who wait."""
         if not self._done.done():
@@ -115,9 +149,14 @@ class _Slot(Generic[V]):
 
 
 class Flights(Generic[V]):
-    """The flights of one cache, by key; it holds nothing about keys that nobody is asking for."""
+    """The flights of one cache, by key; it holds nothing about keys that nobody is asking for.
 
-    def __init__(self) -> None:
+    Args:
+        hold: For how many seconds invalidations are remembered: by an older flight nobody can tell of any.
+    """
+
+    def __init__(self, hold: float) -> None:
+        self._hold = hold
         self._slots: dict[str, _Slot[V]] = {}
         self._alone: set[Flight[V]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,10 +189,11 @@ class Flights(Generic[V]):
         slot = self._slots.get(key)
         if slot is None:
             return None
+        oldest = asyncio.get_running_loop().time() - self._hold
         for flight in (slot.flight, slot.last):
-            if flight is None or key in flight.detached or flight.tickets[key] != ticket:
+            if flight is None or key in flight.detached or flight.tickets[key] != ticket or flight.began < oldest:
                 continue
-            if not flight.landed or 0 <= since < flight.landed:
+            if (not flight.landed or 0 <= since < flight.landed) and _joined(flight):
                 return flight
         return None
 
@@ -172,8 +212,17 @@ class Flights(Generic[V]):
             fly: Loads and delivers; what it does afterwards is part of the flight, and nobody waits for that.
             alone: Whether nobody may join.
             kept: Whether it goes on when nobody waits.
+
+        Raises:
+            RecursionError: It is inside of too many others: a load asks for itself.
         """
-        flight: Flight[V] = Flight(tickets, kept=kept)
+        inside = _inside()
+        depth = 0 if inside is None else inside.depth + 1
+        if depth > sys.getrecursionlimit():
+            raise RecursionError(f"loading {next(iter(tickets))!r} asks for itself, again and again")
+        flight: Flight[V] = Flight(tickets, kept=kept, depth=depth)
+        if inside is not None:
+            inside.ask(flight)
         if alone:
             self._alone.add(flight)
         else:
@@ -223,7 +272,25 @@ class Flights(Generic[V]):
                 del self._slots[key]
 
 
+def _inside() -> Flight[Any] | None:
+    reference = _INSIDE.get()
+    flight = None if reference is None else reference()
+    return None if flight is None or flight.delivered else flight
+
+
+def _joined(flight: Flight[Any]) -> bool:
+    """Has whoever asks join a flight, unless both would wait for each other; tells whether it is joined."""
+    inside = _inside()
+    if inside is None or flight.delivered:
+        return True
+    if flight.waits_for(inside):
+        return False
+    inside.ask(flight)
+    return True
+
+
 async def _fly(flight: Flight[V], fly: Callable[[Flight[V]], Awaitable[None]]) -> None:
+    _INSIDE.set(weakref.ref(flight))  # in this task, and those that it begins
     try:
         await fly(flight)
     except BaseException as failure:

@@ -16,7 +16,7 @@ from kratos.cache.options import Options
 from kratos.cache.shared import Shared
 from kratos.cache.singleflight import Flight, LeaderLeft
 
-__all__ = ["Values", "partial"]
+__all__ = ["Invalidating", "Values", "partial"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -143,6 +143,14 @@ class Values(Generic[V]):
         await self._forget(full)
         if self.options.invalidate_again:
             self._shared.aside(self._forget_again(full))
+
+    def invalidating(self, *keys: str) -> Invalidating:
+        """Forgets keys when the block ends that writes what they are about, whether well or not.
+
+        Example:
+            ``async with self._user.invalidating(f"user:{part(user.id)}"): await self._source.save(user)``
+        """
+        return Invalidating(self, keys)
 
     def peek(self, full: str) -> Any:
         """Returns the value of a key if it is in this process and fresh, else ``NOTHING``; counts a hit.
@@ -461,6 +469,21 @@ class Values(Generic[V]):
         if self._generation != self._shared.generation:
             self._counted()
         self._counts.errors.labels(self.options.name, what).add()
+
+
+class Invalidating:
+    """A block in which something is written. Of several each invalidates, whatever becomes of the others."""
+
+    def __init__(self, values: Values[Any], keys: Sequence[str]) -> None:
+        self._values = values
+        self._keys = keys
+
+    async def __aenter__(self) -> None:
+        """Has nothing to do: what is read meanwhile may be old."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Invalidates; see ``Values.invalidate``."""
+        await self._values.invalidate(*self._keys)
 
 
 def partial(failure: BaseException, /) -> Mapping[Any, Any]:

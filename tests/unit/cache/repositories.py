@@ -38,6 +38,12 @@ class Source:
             raise self.failure
         return self.users.get(id)
 
+    async def early(self, id: int) -> User | None:
+        """What was true when it began."""
+        found = self.users.get(id)
+        await self.one(id)
+        return found
+
     async def many(self, ids: Sequence[int]) -> dict[int, User]:
         self.asked.append(tuple(ids))
         await self.gate.wait()
@@ -66,6 +72,10 @@ class Users:
     @cached("bare:{id}", ttl=60)
     async def bare(self, id: int) -> User | None:
         return await self.source.one(id)
+
+    @cached("kept:{id}", ttl=600)
+    async def kept(self, id: int) -> User | None:
+        return await self.source.early(id)
 
     @cached(ttl=60)
     async def everybody(self) -> list[User]:

@@ -6,15 +6,47 @@ import asyncio
 from collections.abc import Sequence
 
 from kratos.cache import MemoryStore
-from kratos.cache.base import Fill, Found
+from kratos.cache.base import Entry, Fill, Found
 from kratos.cache.envelope import pack, unpack
+
+
+class Marks(MemoryStore):
+    """Remembers invalidations for a while, as Redis and memcached do: tickets are what is under a key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[str, tuple[Entry | None, int, float]] = {}
+        self._number = 0
+
+    async def get(self, keys: Sequence[str], /) -> Sequence[Found]:
+        found = [self._at(key) for key in keys]
+        return [Found(entry, number) for entry, number, _ in found]
+
+    async def fill(self, fills: Sequence[Fill], /) -> Sequence[bool]:
+        done = [fill.ticket == self._at(fill.key)[1] for fill in fills]
+        for fill, fits in zip(fills, done, strict=True):
+            if fits:
+                self._put(fill.key, fill.entry, fill.ttl)
+        return done
+
+    async def invalidate(self, keys: Sequence[str], hold: float = 0, /) -> None:
+        for key in keys:
+            self._put(key, None, hold)
+
+    def _put(self, key: str, entry: Entry | None, seconds: float) -> None:
+        self._number += 1
+        self._kept[key] = entry, self._number, asyncio.get_running_loop().time() + seconds
+
+    def _at(self, key: str) -> tuple[Entry | None, int, float]:
+        found = self._kept.get(key, (None, 0, 0.0))
+        return found if asyncio.get_running_loop().time() < found[2] else (None, 0, 0.0)
 
 
 class FarStore:
     """A store of bytes that answers later, or not at all; entries are what is left of them on a wire."""
 
-    def __init__(self, *, turns: int = 1) -> None:
-        self.inner = MemoryStore()
+    def __init__(self, *, turns: int = 1, inner: MemoryStore | None = None) -> None:
+        self.inner = MemoryStore() if inner is None else inner
         self.turns = turns
         self.down: BaseException | None = None
         self.hangs = False

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from unit.cache.counting import counted
 from unit.cache.repositories import Cart, User, Users
-from unit.cache.stores import FarStore
+from unit.cache.stores import FarStore, Marks
 
 from kratos.cache import Cache, CacheError, MemoryStore, Options, TwoLevelStore, cached, partial
 from kratos.cache.base import Store
@@ -542,6 +542,29 @@ async def test_loads_that_took_too_long_are_not_kept() -> None:
         assert await call == User(1, "u1")
         await clock.settle()
         assert "fill" not in store.calls
+
+
+async def test_a_load_that_is_too_old_is_not_joined() -> None:
+    """Its mark is forgotten: by then nobody can tell that it began before an invalidation."""
+    store = FarStore(inner=Marks())
+    slow, quick = Users(Cache(store, hold=5, timeout=60)), Users(Cache(store, hold=5, timeout=60))
+    slow.source.gate.clear()
+    with FakeClock() as clock:
+        old = asyncio.create_task(slow.kept(1))
+        await clock.settle()
+        assert slow.source.asked == [1]
+        slow.source.users[1] = quick.source.users[1] = User(1, "new")
+        await quick.kept.invalidate(1)
+        await clock.advance(70)
+        later = asyncio.create_task(slow.kept(1))
+        await clock.settle()
+        slow.source.gate.set()
+        assert await later == User(1, "new")
+        assert await old == User(1, "u1")
+        await clock.settle()
+        assert await quick.kept(1) == User(1, "new")
+        assert quick.source.asked == []
+        await slow.cache.aclose()
 
 
 async def test_a_source_is_found_by_its_attribute() -> None:

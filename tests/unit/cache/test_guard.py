@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from unit.cache.counting import counted
@@ -122,6 +123,86 @@ async def test_too_many_invalidations_are_refused() -> None:
     with pytest.raises(CacheError):
         await values.invalidate([10_001])
     await cache.aclose()
+
+
+class Picky(FarStore):
+    """Takes no key with an x."""
+
+    async def invalidate(self, keys: Sequence[str], hold: float, /) -> None:
+        await self._answer("invalidate")
+        if any("x" in key for key in keys):
+            raise ValueError("no x")
+        await self.inner.invalidate(keys, hold)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.name == "kratos.cache"]
+
+
+@pytest.mark.parametrize("outage", [False, True])
+async def test_what_can_never_be_delivered_does_not_wait(outage: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A key that the store does not take has nothing under it; the others of the call are delivered."""
+    meter = PrometheusMeter()
+    cache = Cache(store := Picky(), pause=1)
+    cache.measure(meter)
+    asked: list[list[str]] = []
+
+    @cache.cached("{names}", ttl=60)
+    async def values(names: list[str]) -> dict[str, str]:
+        asked.append(names)
+        return {each: each for each in names}
+
+    names = ["a", "b", "x1", "c", "d", "x2", "e"]
+    with FakeClock() as clock:
+        await values([*"abcde"])
+        await clock.settle()
+        store.down = OSError("gone") if outage else None
+        await values.invalidate(names)
+        store.down = None
+        await clock.advance(1.1)
+        await clock.advance(1.1)
+        assert len(store.inner) == 0
+        await values([*"abcde"])
+        await clock.settle()
+        asked.clear()
+        store.calls.clear()
+        await values([*"abcde"])
+        assert (asked, store.calls) == ([], ["get"])
+    assert sum("cannot take the key 'x1'" in each for each in told(caplog)) == 1
+    assert counted(meter)['errors_total{name="values",what="invalidate"}'] == 1
+    await cache.aclose()
+
+
+async def test_the_end_delivers_what_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """For the sake of those who stay, in whose cache it would be stale."""
+    cache, other = (Users(Cache(store, pause=1000)) for store in [FarStore()] * 2)
+    store = cache.cache._guard._store
+    assert isinstance(store, FarStore)
+    await cache.user(1)
+    await asyncio.gather(*cache.cache._shared.flights._tasks)
+    store.down = OSError("gone")
+    await cache.save(User(1, "new"))
+    store.down = None
+    await cache.cache.aclose()
+    other.source.users[1] = User(1, "new")
+    assert await other.user(1) == User(1, "new")
+    assert not [each for each in told(caplog) if "not delivered" in each]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_end_does_not_wait_for_ever(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
+    users = Users(Cache(store := FarStore(), timeout=50, pause=1000, flush=5))
+    with FakeClock() as clock:
+        store.down = OSError("gone")
+        await users.save(User(1, "new"))
+        store.hangs = hangs
+        store.calls.clear()
+        ending = asyncio.create_task(users.cache.aclose())
+        await clock.advance(5.1)
+        assert ending.done()
+        await ending
+    assert (store.calls, store.closed) == (["invalidate"], 1)
+    assert [each for each in told(caplog) if each.startswith("1 invalidations were not delivered")]
 
 
 async def test_a_fill_that_fails_is_counted() -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import uuid
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Annotated, Any, Literal, NewType, cast
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,15 @@ from kratos.cache.plan import Plan
 
 class Color(enum.Enum):
     RED = "red"
+    ONE = 1
+
+
+class Status(enum.IntEnum):
+    OK = 200
+
+
+class Word(enum.StrEnum):
+    YES = "yes"
 
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
@@ -30,13 +39,67 @@ def test_parts_do_not_run_into_each_other(one: tuple[str, str], other: tuple[str
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (None, "%N"), ("%N", "%25N"), ("", ""), (True, "true"), (-1, "-1"), (1.5, "1.5"), (b"\x00\xff", "00ff"),
-        (Color.RED, "red"), (uuid.UUID(int=1), str(uuid.UUID(int=1))), (dt.date(2026, 1, 2), "2026-01-02"),
+        (None, "%N"), ("%N", "%25N"), ("", ""), (True, "true"), (-1, "-1"), (1.5, "1.5"), (b"\x00\xff", "%X00ff"),
+        (Color.RED, "%KColor(red)"), (Status.OK, "200"), (Word.YES, "yes"),
+        (dt.timedelta(1), "%T1%20day,%200%3A00%3A00"),
+        ("42", "%S42"), ("true", "%Strue"), ("truest", "truest"), ("2026-01-02", "%S2026-01-02"), ("(a", "%S(a"),
+        ("nan", "%Snan"), (str(uuid.UUID(int=0xABCDEF12 << 96)), "%Sabcdef12-0000-0000-0000-000000000000"),
+        (uuid.UUID(int=1), str(uuid.UUID(int=1))), (dt.date(2026, 1, 2), "2026-01-02"),
         (("a", 1), "(a:1:)"), (["a:b"], "(a%3Ab:)"), ("ü ß", "ü%20ß"),
     ],
 )  # fmt: skip
 def test_parts(value: object, said: str) -> None:
     assert part(value) == said
+
+
+UserId = NewType("UserId", str)
+PLAIN: list[tuple[Any, object, str]] = [
+    (int, 42, "42"), (int, "42", "%S42"), (int, True, "true"), (str, "42", "42"), (str, "%N", "%25N"),
+    (str, 42, "%O42"),
+    (str | None, None, "%N"), (UserId | None, "42", "42"), (UserId | None, "(a:", "(a%3A"), (bytes, b"ab", "6162"),
+    (bytes, "6162", "%O%S6162"), (float, 1, "1.0"), (float, 1.0, "1.0"), (float, "1.0", "%O%S1.0"),
+    (Color, Color.RED, "red"), (Color, "red", "%Ored"), (Status, Status.OK, "200"), (Word, Word.YES, "yes"),
+    (Word, "yes", "yes"), (Literal["1", "2"], "1", "1"), (Literal["1", 1], "1", "%S1"), (int | str, "1", "%S1"),
+    (int | str, 1, "1"), (Annotated[str, "a name"], "1", "1"), (Any, "1", "%S1"), (list[str], ["1"], "(%S1:)"),
+    (float, 2**60 + 1, f"%O{2**60 + 1}"), ([], "1", "%S1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "value", "said"), PLAIN)
+def test_parts_of_a_type(kind: Any, value: object, said: str) -> None:
+    """What is of the type of its parameter is plain, as Kratos' generators have it; what is not is marked."""
+    assert part(value, kind) == said
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.uuids(), st.dates(),
+        st.datetimes(), st.times(), st.timedeltas(), st.sampled_from([Color.RED, Color.ONE]),
+        st.sampled_from(["1", "true", "(a:", ")", "(", "1.0", "nan", "2026-01-02", "%N", "%S1", "red", "6162", "None"]),
+    ),
+    lambda inner: st.lists(inner, max_size=3).map(tuple),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(VALUES, VALUES)
+def test_different_values_are_different_parts(one: object, other: object) -> None:
+    """Whatever they are."""
+    assert (part(one) == part(other)) == (repr(one) == repr(other))
+
+
+@given(st.lists(VALUES, min_size=2, max_size=2), st.lists(VALUES, min_size=2, max_size=2))
+def test_different_calls_have_different_keys(one: list[object], other: list[object]) -> None:
+    keys = [":".join(map(part, each)) for each in (one, other)]
+    assert (keys[0] == keys[1]) == (repr(one) == repr(other))
+
+
+@pytest.mark.parametrize("kind", [int, str, bytes, float, Color, UserId, int | str, Any])
+@given(one=VALUES, other=VALUES)
+def test_no_stranger_has_the_key_of_another(kind: Any, one: object, other: object) -> None:
+    """Nor where a caller gives what the parameter is not."""
+    if part(one, kind) == part(other, kind):
+        assert one == other or repr(one) == repr(other)
 
 
 def test_what_is_no_part() -> None:
@@ -97,6 +160,46 @@ def test_mistakes(given_: dict[str, Any], kind: type[Exception], said: str) -> N
     settings = dict(given_)
     with pytest.raises(kind, match=said):
         plan(settings.pop("key"), **settings)
+
+
+@pytest.mark.parametrize("key", ["{a}{b}", "{a}-{b}", "{b}-{a}", "{d.day}/{a}", "{c}x{a}", "{e}-{a}", "k{a}%{b}"])
+def test_parts_that_run_into_each_other(key: str) -> None:
+    async def of(a: int | str, b: int, c: int, d: dt.date, e: uuid.UUID) -> int:
+        return b
+
+    async def numbers(a: str, b: str, c: int, d: dt.date, e: uuid.UUID) -> int:
+        return c
+
+    left = tuple(each for each in "abcde" if f"{{{each}" not in key)
+    function = numbers if key == "{b}-{a}" else of
+    with pytest.raises(ValueError, match=r'does not say where .* begins, .*: put a ":" between them'):
+        plan(key, function, ignore=left)
+
+
+async def test_parts_that_are_kept_apart() -> None:
+    async def of(a: int | None, b: str, c: bool, d: dt.date, e: uuid.UUID) -> int:
+        return 0
+
+    for key in ("{a}-{c}/{d}.{e}_{b}", "{a}:{b}:{c}:{d}:{e}", "{b} {a} x {c} y {d}\t{e}", "{e}#{d}#{a}#{c}#{b}"):
+        assert plan(key, of).options.ttl == 1
+
+    async def several(ids: Sequence[int], name: str) -> dict[int, str]:
+        return {}
+
+    assert plan("{ids}-{name}", several).key((1, "x")) == "1-x"
+    with pytest.raises(ValueError, match="does not say where"):
+        plan("{name}-{ids}", several)
+
+
+async def test_unions_are_told_apart() -> None:
+    cache = Cache(MemoryStore())
+
+    @cache.cached(ttl=60)
+    async def find(ref: int | str) -> str:
+        return f"{type(ref).__name__} {ref}"
+
+    for _ in range(2):
+        assert [await find(1), await find("1")] == ["int 1", "str 1"]
 
 
 def test_more_mistakes() -> None:

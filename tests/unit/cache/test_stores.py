@@ -89,7 +89,7 @@ async def test_near_entries_are_of_the_far_store() -> None:
 
 
 async def test_only_who_began_before_joins_what_has_landed() -> None:
-    flights: Flights[int] = Flights()
+    flights: Flights[int] = Flights(60)
 
     async def fly(flight: Flight[int]) -> None:
         flight.deliver({"k": 1})

@@ -131,15 +131,16 @@ class Memcached:
                     reader, writer = await asyncio.open_connection(self._host, int(self._port))
                 else:
                     reader, writer = await asyncio.open_unix_connection(self._address)
-                self._line = _Line(reader, writer)
+                self._line = _Line(reader, writer, self._timeout)
             return self._line
 
 
 class _Line:
     """A connection: replies come in the order of requests."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout: float) -> None:
         self.broken = False
+        self._timeout = timeout
         self._reader = reader
         self._writer = writer
         self._waiting: deque[tuple[Read, asyncio.Future[Any]]] = deque()
@@ -150,10 +151,23 @@ class _Line:
         if self.broken:
             raise ConnectionError("the connection to memcached has ended")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((read, answer))
+        asked = read, answer
+        self._waiting.append(asked)
         self._writer.write(request)
         self._came.set()
-        return await answer  # whoever leaves while waiting leaves a reply that is read all the same
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._timeout
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            # Its reply is read all the same, for the next one is the next one's; one that does not come is the end of
+            # the line, even if all who have asked gave up before it was late.
+            loop.call_at(until, self._expect, asked)
+            raise
+
+    def _expect(self, asked: tuple[Read, asyncio.Future[Any]]) -> None:
+        if any(each is asked for each in self._waiting):
+            self.drop(TimeoutError(f"it took longer than {self._timeout:g} s"))
 
     def drop(self, failure: Exception) -> None:
         if not self.broken:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeGuard
 
@@ -87,10 +89,15 @@ class Method:
         return self.node.name
 
     @property
+    def arguments(self) -> list[ast.arg]:
+        """What it takes, ``self`` first."""
+        spec = self.node.args
+        return [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]
+
+    @property
     def parameters(self) -> list[ast.arg]:
         """What it takes, less ``self``."""
-        spec = self.node.args
-        return [*spec.posonlyargs, *spec.args][1:] + spec.kwonlyargs
+        return self.arguments[1:]
 
     @property
     def many(self) -> bool:
@@ -217,6 +224,11 @@ def several(annotation: ast.expr | None) -> bool:
     return _head(annotation) in _SEVERAL
 
 
+def _parted(between: str) -> bool:
+    """Tells whether a text may keep two fields apart; by which types it does is known when the module is imported."""
+    return bool(re.search(r"[:\s]", between)) or (between != "" and not between[0].isalnum())
+
+
 class _Reader:
     def __init__(self, module: Module) -> None:
         self.problems: list[tuple[int, str]] = []
@@ -243,6 +255,12 @@ class _Reader:
                 case _:
                     self._wrong(each, f"{node.name} has more than methods: a cache cannot stand in front of this")
         names = {method.name: method for method in methods}
+        for method in methods:
+            for verb in ("refresh", "invalidate") if method.cacheable is not None else ():
+                other = names.get(f"{verb}_{method.name}")
+                if other is not None:
+                    said = f"{other.name}, which is what is written for {method.name}: rename one"
+                    self._wrong(other.node, f"{node.name} has {said}")
         found = [self._resolved(method, names) for method in methods]
         if len(names) != len(methods):
             self._wrong(node, f"{node.name} has two methods of one name: overloads cannot be passed on")
@@ -259,10 +277,10 @@ class _Reader:
         others = [each for each in node.decorator_list if each not in self._known(node)]
         if others:
             self._wrong(others[0], f"{node.name} has @{self._module.text(others[0])}, which cannot be passed on")
+        if self._known(node) and not isinstance(node, ast.AsyncFunctionDef):
+            self._wrong(node, f"{node.name} is no `async def`: only these can be cached, or invalidate")
         if mark is None:
             return Method(node, None, ())
-        if not isinstance(node, ast.AsyncFunctionDef):
-            self._wrong(node, f"{node.name} is no `async def`: only these can be cached")
         return Method(node, self._cacheable(node, mark), ())
 
     def _cacheable(self, node: Function, mark: ast.Call) -> Cacheable:
@@ -300,6 +318,13 @@ class _Reader:
             if root not in names or not all(part.isidentifier() for part in str(each).split(".")):
                 self._wrong(
                     mark, f"{where}: the key {key!r} has {{{each}}}, and there is {', '.join(names) or 'nothing'}"
+                )
+        for one, other in pairwise(each for each in string.Formatter().parse(key) if each[1]):
+            if not _parted(other[0]):
+                self._wrong(
+                    mark,
+                    f"{where}: the key {key!r} does not say where {{{one[1]}}} ends and {{{other[1]}}} begins: put a "
+                    '":" between them',
                 )
         for name in kept:
             if name not in roots:

@@ -6,9 +6,11 @@ import ast
 import re
 import string
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from kratos.tools.caching.naming import Fields, Naming, fresh, kind, words
 from kratos.tools.caching.reading import Cacheable, Method, Module, Repository, Stale
 from kratos.tools.codegen.fold import fold
 from kratos.tools.codegen.layout import import_group, member_key, statement_key
@@ -43,10 +45,11 @@ def written(module: Module, width: int) -> str:
         module: What was read.
         width: How long a line may be.
     """
+    naming = Naming(module)
     body: list[str] = []
     for repository in module.repositories:
-        body += ["", "", *_class(module, repository)]
-    imports = _Imports(module)
+        body += ["", "", *_Class(module, naming, repository).lines()]
+    imports = _Imports(module, naming)
     imports.use(body)
     head = f"{HEAD}{module.path.name}. DO NOT EDIT."
     folded = [part for line in body for part in _folded(line, width)]
@@ -54,36 +57,11 @@ def written(module: Module, width: int) -> str:
 
 
 def _folded(line: str, width: int) -> Iterable[str]:
-    return (line,) if line.lstrip().startswith('"""') else fold(line, width)
-
-
-def _class(module: Module, repository: Repository) -> Iterator[str]:
-    name = repository.node.name
-    yield f"class Cached{name}({name}):"
-    yield f'    """``{name}`` out of a cache; what is not there is asked of ``source``, and kept."""'
-    yield ""
-    yield f"    def __init__(self, source: {name}, cache: Cache) -> None:"
-    yield "        self._source = source"
-    for method in repository.methods:
-        if method.cacheable is not None:
-            yield from _values(module, repository, method, method.cacheable)
-    methods = {method.name: method for method in repository.methods}
-    for method in repository.methods:
-        yield ""
-        if method.cacheable is None:
-            yield from _passed_on(module, method, methods)
-        else:
-            yield from _cached(module, method, method.cacheable)
-
-
-def _values(module: Module, repository: Repository, method: Method, cacheable: Cacheable) -> Iterator[str]:
-    kind = module.kind(_kind(method))
-    options = dict(cacheable.options)
-    given = {"name": f'"{repository.node.name}.{method.name}"', **options}
-    if "null_value" in options:
-        given.setdefault("null_ttl", "300")
-    said = ", ".join(f"{name}={value}" for name, value in given.items())
-    yield f"        self._{method.name}: Values[{kind}] = cache.values({kind}, Options({said}))"
+    if line.lstrip().startswith('"""'):
+        return (line,)
+    if line.lstrip().startswith("async with (") and len(line) - 2 <= width:
+        line = line.replace("(", "", 1)[:-2] + ":"
+    return fold(line, width)
 
 
 def _kind(method: Method) -> ast.expr:
@@ -133,113 +111,179 @@ def _doc(method: Method) -> str:
     return line if line and '"' not in line[-1:] and "\\" not in line and len(line) < 80 else ""
 
 
-def _cached(module: Module, method: Method, cacheable: Cacheable) -> Iterator[str]:
-    name = method.name
-    yield _signature(module, method)
-    yield f'        """{_doc(method) or f"Returns what the cache has, else what ``{name}`` of the source returns."}"""'
-    yield from _flow(method, cacheable, "get")
-    yield ""
-    yield _signature(module, method, f"refresh_{name}")
-    yield '        """Asks the source in any case, and keeps what it returns."""'
-    yield from _flow(method, cacheable, "refresh")
-    yield ""
-    yield _signature(module, method, f"invalidate_{name}", "None")
-    yield f'        """Forgets what ``{name}`` returns for these arguments."""'
-    if method.many:
-        first = method.parameters[0].arg
-        yield f"        await self._{name}.invalidate(*({_key(method, cacheable, 'each')} for each in {first}))"
-    else:
-        yield f"        await self._{name}.invalidate({_key(method, cacheable)})"
-
-
-def _flow(method: Method, cacheable: Cacheable, verb: str) -> Iterator[str]:
-    name = method.name
-    if method.many:
-        first = method.parameters[0].arg
-        load = f"self._source.{name}"
-        if len(method.parameters) > 1:
-            load = f"lambda missing: self._source.{name}({_call(method, 'missing')})"
-        key = _key(method, cacheable, "each")
-        yield f"        return await self._{name}.{verb}_many({first}, lambda each: {key}, {load})"
-        return
-    load = f"lambda: self._source.{name}({_call(method)})" if method.parameters else f"self._source.{name}"
-    asked = f"await self._{name}.{verb}({_key(method, cacheable)}, {load})"
-    if not cacheable.paging:
-        yield f"        return {asked}"
-        return
-    yield f"        whole = {asked}"
-    yield f"        return {cacheable.paging}.page(whole, {', '.join(cacheable.pages)})"
-
-
-def _key(method: Method, cacheable: Cacheable, first: str = "", named: dict[str, str] | None = None) -> str:
-    """Returns the expression that makes a key.
-
-    Args:
-        method: Whose.
-        cacheable: How it is cached.
-        first: What stands for the first parameter, where it is one of several.
-        named: Expressions for the parameters; their names if not given.
-    """
-    names = named or {each.arg: each.arg for each in method.parameters}
-    if first:
-        names = {**names, method.parameters[0].arg: first}
-    if not cacheable.key:
-        make = cacheable.make if cacheable.make.isidentifier() else f"({cacheable.make})"
-        return f"{make}({', '.join(names[each.arg] for each in method.parameters)})"
-    text = ""
-    fields = False
-    for literal, field, _, _ in string.Formatter().parse(cacheable.key):
-        text += literal.replace("{", "{{").replace("}", "}}").replace("\\", "\\\\").replace('"', '\\"')
-        if field:
-            root, dot, rest = field.partition(".")
-            text += f"{{part({names[root]}{dot}{rest})}}"
-            fields = True
-    return f'f"{text}"' if fields else f'"{text.replace("{{", "{").replace("}}", "}")}"'
-
-
-def _passed_on(module: Module, method: Method, methods: dict[str, Method]) -> Iterator[str]:
-    name = method.name
-    yield _signature(module, method)
-    yield f'        """{_doc(method) or f"Does what ``{name}`` of the source does."}"""'
-    waits = "await " if isinstance(method.node, ast.AsyncFunctionDef) else ""
-    call = f"{waits}self._source.{name}({_call(method)})"
-    none = isinstance(method.node.returns, ast.Constant) and method.node.returns.value is None
-    said = call if none else f"return {call}"
-    if not method.stale:
-        yield f"        {said}"
-        return
-    stale = [(each, _stale(each, methods[each.target])) for each in method.stale]
-    for number, (_, keys) in enumerate(stale):
-        yield f"        {_named(number, len(stale))} = {keys}"
-    yield "        try:"
-    yield f"            {said}"
-    yield "        finally:"
-    for number, (each, _) in enumerate(stale):
-        yield f"            await self._{each.target}.invalidate(*{_named(number, len(stale))})"
-
-
-def _named(number: int, of: int) -> str:
-    return "stale" if of == 1 else f"stale_{number + 1}"
-
-
-def _stale(stale: Stale, target: Method) -> str:
-    if target.cacheable is None:
-        raise TypeError(f"{target.name} is not cached")
-    names = {each.arg: stale.arguments.get(each.arg, "None") for each in target.parameters}
-    if stale.each:
-        return f"[{_key(target, target.cacheable, 'each', names)} for each in {names[stale.each]}]"
-    return f"[{_key(target, target.cacheable, '', names)}]"
-
-
 def _top(name: str) -> str:
     return name.partition(" as ")[0]
+
+
+class _Class:
+    """Writes the class for one Protocol."""
+
+    def __init__(self, module: Module, naming: Naming, repository: Repository) -> None:
+        self._module = module
+        self._naming = naming
+        self._repository = repository
+        self._fields = Fields(repository)
+        self._part = naming.ours["part"]
+
+    def lines(self) -> Iterator[str]:
+        """Yields it, one statement a line."""
+        name = self._repository.node.name
+        yield f"class Cached{name}({name}):"
+        yield f'    """``{name}`` out of a cache; what is not there is asked of ``source``, and kept."""'
+        yield ""
+        said = [
+            each
+            for method in self._repository.methods
+            if method.cacheable
+            for each in (self._module.kind(_kind(method)), *(value for _, value in method.cacheable.options))
+        ]
+        taken = {word for text in said for word in words(text)}
+        source, cache = fresh("source", taken), fresh("cache", taken)
+        yield f"    def __init__(self, {source}: {name}, {cache}: {self._naming.ours['Cache']}) -> None:"
+        yield f"        self.{self._fields.source} = {source}"
+        for method in self._repository.methods:
+            if method.cacheable is not None:
+                yield self._values(method, method.cacheable, cache)
+        methods = {method.name: method for method in self._repository.methods}
+        for method in self._repository.methods:
+            yield ""
+            if method.cacheable is None:
+                yield from self._passed_on(method, methods)
+            else:
+                yield from self._cached(method, method.cacheable)
+
+    def _values(self, method: Method, cacheable: Cacheable, cache: str) -> str:
+        kind = self._module.kind(_kind(method))
+        options = dict(cacheable.options)
+        given = {"name": f'"{self._repository.node.name}.{method.name}"', **options}
+        if "null_value" in options:
+            given.setdefault("null_ttl", "300")
+        said = ", ".join(f"{name}={value}" for name, value in given.items())
+        values, made = self._naming.ours["Values"], self._naming.ours["Options"]
+        field = self._fields.values(method.name)
+        return f"        self.{field}: {values}[{kind}] = {cache}.values({kind}, {made}({said}))"
+
+    def _cached(self, method: Method, cacheable: Cacheable) -> Iterator[str]:
+        name = method.name
+        signature = partial(_signature, self._module, method)
+        yield signature()
+        usual = f"Returns what the cache has, else what ``{name}`` of the source returns."
+        yield f'        """{_doc(method) or usual}"""'
+        yield from self._flow(method, cacheable, "get")
+        yield ""
+        yield signature(f"refresh_{name}")
+        yield '        """Asks the source in any case, and keeps what it returns."""'
+        yield from self._flow(method, cacheable, "refresh")
+        yield ""
+        yield signature(f"invalidate_{name}", "None")
+        yield f'        """Forgets what ``{name}`` returns for these arguments."""'
+        forget = f"await {self._of(method, name)}.invalidate"
+        if method.many:
+            each = self._naming.local("each", method)
+            key = self._key(method, method, cacheable, first=each)
+            yield f"        {forget}(*({key} for {each} in {method.parameters[0].arg}))"
+        else:
+            yield f"        {forget}({self._key(method, method, cacheable)})"
+
+    def _flow(self, method: Method, cacheable: Cacheable, verb: str) -> Iterator[str]:
+        name = method.name
+        values = self._of(method, name)
+        source = f"{_me(method)}.{self._fields.source}.{name}"
+        if method.many:
+            each, missing = (self._naming.local(word, method) for word in ("each", "missing"))
+            first = method.parameters[0].arg
+            load = f"lambda {missing}: {source}({_call(method, missing)})" if len(method.parameters) > 1 else source
+            key = self._key(method, method, cacheable, first=each)
+            yield f"        return await {values}.{verb}_many({first}, lambda {each}: {key}, {load})"
+            return
+        load = f"lambda: {source}({_call(method)})" if method.parameters else source
+        asked = f"await {values}.{verb}({self._key(method, method, cacheable)}, {load})"
+        if not cacheable.paging:
+            yield f"        return {asked}"
+            return
+        whole = self._naming.local("whole", method)
+        paging = self._naming.inside(cacheable.paging, method)
+        yield f"        {whole} = {asked}"
+        yield f"        return {paging}.page({whole}, {', '.join(cacheable.pages)})"
+
+    def _of(self, method: Method, target: str) -> str:
+        return f"{_me(method)}.{self._fields.values(target)}"
+
+    def _key(
+        self,
+        method: Method,
+        target: Method,
+        cacheable: Cacheable,
+        *,
+        first: str = "",
+        named: dict[str, str] | None = None,
+    ) -> str:
+        """Returns the expression that makes a key.
+
+        Args:
+            method: Where it is written.
+            target: Whose key it is.
+            cacheable: How that one is cached.
+            first: What stands for the first parameter, where it is one of several.
+            named: Expressions for the parameters; their names if not given.
+        """
+        names = named or {each.arg: each.arg for each in target.parameters}
+        if first:
+            names = {**names, target.parameters[0].arg: first}
+        if not cacheable.key:
+            said = self._naming.inside(cacheable.make, method)
+            make = said if said.isidentifier() else f"({said})"
+            return f"{make}({', '.join(names[each.arg] for each in target.parameters)})"
+        text = ""
+        fields = False
+        for literal, field, _, _ in string.Formatter().parse(cacheable.key):
+            text += literal.replace("{", "{{").replace("}", "}}").replace("\\", "\\\\").replace('"', '\\"')
+            if field:
+                root, dot, rest = field.partition(".")
+                written = "" if dot else self._naming.inside(kind(self._module, target, root) or "object", method)
+                by = "" if written in ("", "object") else f", {written}"
+                text += f"{{{self._part}({names[root]}{dot}{rest}{by})}}"
+                fields = True
+        return f'f"{text}"' if fields else f'"{text.replace("{{", "{").replace("}}", "}")}"'
+
+    def _passed_on(self, method: Method, methods: dict[str, Method]) -> Iterator[str]:
+        name = method.name
+        yield _signature(self._module, method)
+        yield f'        """{_doc(method) or f"Does what ``{name}`` of the source does."}"""'
+        waits = "await " if isinstance(method.node, ast.AsyncFunctionDef) else ""
+        call = f"{waits}{_me(method)}.{self._fields.source}.{name}({_call(method)})"
+        none = isinstance(method.node.returns, ast.Constant) and method.node.returns.value is None
+        said = call if none else f"return {call}"
+        if not method.stale:
+            yield f"        {said}"
+            return
+        blocks = [self._block(method, each, methods[each.target]) for each in method.stale]
+        together = ", ".join(blocks)
+        yield f"        async with {together if len(blocks) == 1 else f'({together})'}:"
+        yield f"            {said}"
+
+    def _block(self, method: Method, stale: Stale, target: Method) -> str:
+        if target.cacheable is None:
+            raise TypeError(f"{target.name} is not cached")
+        names = {each.arg: stale.arguments.get(each.arg, "None") for each in target.parameters}
+        block = f"{self._of(method, stale.target)}.invalidating"
+        if not stale.each:
+            return f"{block}({self._key(method, target, target.cacheable, named=names)})"
+        each = self._naming.local("each", method)
+        key = self._key(method, target, target.cacheable, first=each, named=names)
+        return f"{block}(*({key} for {each} in {names[stale.each]}))"
+
+
+def _me(method: Method) -> str:
+    return method.arguments[0].arg
 
 
 class _Imports:
     """What the generated module imports: what it says, from where the file has it."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, naming: Naming) -> None:
         self._module = module
+        self._naming = naming
         self._from: dict[str, set[str]] = {"__future__": {"annotations"}}
         self._plain: set[str] = set()
         inside = (module.path.parent / "__init__.py").exists()
@@ -247,18 +291,25 @@ class _Imports:
 
     def use(self, lines: Iterable[str]) -> None:
         """Imports each name that lines mention and that the file knows, and what we need ourselves."""
-        words = {word for line in lines if not line.lstrip().startswith('"""') for word in _WORD.findall(line)}
-        ours = {"Cache", "Options", "Values"} | ({"part"} & words) | ({"Paging"} & words)
-        self._from["kratos.cache"] = ours
-        for word in words - ours:
-            if word in self._module.own:
-                self._from.setdefault(self._home, set()).add(word)
-            elif word in self._module.imports:
-                origin, name = self._module.imports[word]
+        found = _mentioned(ast.parse("\n".join(lines)))
+        ours = {alias: name for name, alias in self._naming.ours.items() if name != "part" or alias in found}
+        for alias, name in ours.items():
+            self._add("kratos.cache", name, alias)
+        for word in found - ours.keys():
+            name = self._naming.aliases.get(word, word)
+            if name in self._module.own:
+                self._add(self._home, name, word)
+            elif name in self._module.imports:
+                origin, said = self._module.imports[name]
                 if origin:
-                    self._from.setdefault(origin, set()).add(name)
+                    self._add(origin, _top(said), word)
                 else:
-                    self._plain.add(name)
+                    self._plain.add(said if word == name else f"{_top(said).partition('.')[0]} as {word}")
+            elif name != word:
+                self._add("builtins", name, word)
+
+    def _add(self, origin: str, name: str, alias: str) -> None:
+        self._from.setdefault(origin, set()).add(name if name == alias else f"{name} as {alias}")
 
     def lines(self, width: int) -> Iterator[str]:
         """Yields the statements as a formatter sorts them."""
@@ -278,3 +329,28 @@ class _Imports:
                 yield ""
             group = at
             yield from fold(line, width)
+
+
+def _mentioned(tree: ast.Module) -> set[str]:
+    """Returns the names that classes mention, less the parameters of their methods."""
+    found: set[str] = set()
+    for made in tree.body:
+        if isinstance(made, ast.ClassDef):
+            found |= {word for base in made.bases for word in _names(base)}
+            for method in made.body:
+                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found |= _names(method.args) | (_names(method.returns) if method.returns else set())
+                    own = {each.arg for each in ast.walk(method.args) if isinstance(each, ast.arg)}
+                    found |= {word for node in method.body for word in _names(node)} - own
+    return found
+
+
+def _names(node: ast.AST) -> set[str]:
+    """Returns the names that something mentions, also in quotes where these are types."""
+    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    quoted = [each.annotation for each in ast.walk(node) if isinstance(each, ast.arg | ast.AnnAssign)]
+    for annotation in (*quoted, node):
+        if annotation is not None and not isinstance(annotation, ast.stmt | ast.arguments):
+            texts = [each.value for each in ast.walk(annotation) if isinstance(each, ast.Constant)]
+            found |= {word for text in texts if isinstance(text, str) for word in _WORD.findall(text)}
+    return found
