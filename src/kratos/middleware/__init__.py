@@ -40,22 +40,8 @@ __all__ = [
     "validate",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "Violation": "validate",
-        "access_log": "access_log",
-        "breaker": "breaker",
-        "metadata": "metadata",
-        "metrics": "metrics",
-        "ratelimit": "ratelimit",
-        "recovery": "recovery",
-        "retry": "retry",
-        "timeout": "timeout",
-        "tracing": "tracing",
-        "validate": "validate",
-    },
-)
+# Each has a module of its name.
+__getattr__ = lazy(__name__, {**{name: name for name in __all__}, "Violation": "validate"})
 
 
 class _Facade(ModuleType):

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Hashable
 from traceback import format_exception_only
 from typing import Any, cast
 
@@ -146,10 +146,9 @@ class AccessLog:
 
 
 def _where(to: Any) -> Hashable:
-    as_path: Callable[[], str] | None = getattr(to, "__fspath__", None)
-    if isinstance(to, str) or as_path is not None:
-        return os.path.abspath(to if as_path is None else as_path())
-    return None if to is None else id(to)
+    if to is None:
+        return None
+    return os.path.abspath(to) if isinstance(to, str) or hasattr(to, "__fspath__") else id(to)
 
 
 class _Count:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
 from time import perf_counter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final
 
 from kratos.call import Call
 from kratos.errors import TooManyRequests
@@ -14,36 +14,21 @@ from kratos.handler import Handler, Middleware
 from kratos.live import Live, live
 from kratos.metrics.base import Meter
 from kratos.operation import AnyOperation
-from kratos.resilience.base import Limiter, Priority
-from kratos.resilience.bbr import BBR, BBRLimiter
+from kratos.resilience.base import Priority
+from kratos.resilience.bbr import BBR
 from kratos.resilience.figures import LimiterFigures
-from kratos.resilience.quota import Quota, QuotaLimiter
+from kratos.resilience.limiters import Limiting, limiter_of
+from kratos.resilience.priority import priority_of
 
-__all__ = ["priority_of", "ratelimit"]
-
-PRIORITY: Final = "x-md-global-priority"
-_BY_NAME: Final = {priority.name: priority for priority in Priority}
-
-
-def priority_of(call: Call) -> Priority:
-    """Returns how much a call matters, by the ``x-md-global-priority`` of its metadata.
-
-    That is ``sheddable``, ``sheddable_plus``, ``critical`` or ``critical_plus``; anything else, and nothing, is
-    ``critical``. ``metadata()`` collects it, whom it trusts may say it, and from hop to hop it stays what it is.
-    """
-    said = call.metadata.get(PRIORITY)
-    return Priority.CRITICAL if said is None else _BY_NAME.get(said.upper().replace("-", "_"), Priority.CRITICAL)
-
+__all__ = ["ratelimit"]
 
 # Turns of the event loop in which a call has to come for those before it to wait on, and how often they do.
 _TURNS: Final = 4
 _ROUNDS: Final = 8
 
-_Given: TypeAlias = BBR | Live[BBR] | Quota | Live[Quota] | Limiter
-
 
 def ratelimit(
-    limiter: BBR | Live[BBR] | Quota | Live[Quota] | Limiter = BBR(),  # noqa: B008 - it is frozen
+    limiter: Limiting = BBR(),  # noqa: B008 - it is frozen
     *,
     priority: Callable[[Call], Priority] = priority_of,
     retry_after: float | Live[float] | None = 1.0,
@@ -81,9 +66,9 @@ class _RateLimit:
     __slots__ = ("_asked", "_figures", "_limiter", "_name", "_priority", "_retry_after")
 
     def __init__(
-        self, limiter: _Given, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str
+        self, limiter: Limiting, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str
     ) -> None:
-        self._limiter, kind = _made(limiter)
+        self._limiter, kind = limiter_of(limiter)
         self._name = name or kind
         self._priority = priority
         self._retry_after = retry_after
@@ -144,13 +129,3 @@ class _RateLimit:
         return TooManyRequests(
             "service unavailable due to rate limit exceeded", reason="RATELIMIT", retry_after=self._retry_after.value
         )
-
-
-def _made(given: _Given) -> tuple[Limiter, str]:
-    """Returns the limiter that is meant, and what it is called."""
-    settings = given.value if isinstance(given, Live) else given
-    if isinstance(settings, BBR):
-        return BBRLimiter(cast("BBR | Live[BBR]", given)), "bbr"
-    if isinstance(settings, Quota):
-        return QuotaLimiter(cast("Quota | Live[Quota]", given)), "quota"
-    return settings, type(settings).__name__

@@ -20,8 +20,8 @@ from kratos.live import Live
 from kratos.metadata import Metadata
 from kratos.metrics import PrometheusMeter
 from kratos.middleware import metadata, ratelimit, recovery
-from kratos.middleware.ratelimit import priority_of
 from kratos.resilience import BBR, Priority, Quota
+from kratos.resilience.priority import priority_of
 from kratos.testing import serve
 
 

@@ -9,6 +9,7 @@ otherwise in the binary form if it is readable as that.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Final
 
 from kratos.call import Call
@@ -54,17 +55,13 @@ class Wire:
     def _read_object(self, data: bytes) -> Any:
         """Returns what begins like a JSON object."""
         message = self._operation.request
+        if not _is_json(data):
+            with suppress(BadRequest):
+                request = read(BINARY, data, message)
+                self._codec = BINARY
+                return request
         self._codec = _JSON
-        try:
-            return read(_JSON, data, message)
-        except BadRequest:
-            if _is_json(data):
-                raise
-            request = _grouped(data, message)
-            if request is None:
-                raise
-        self._codec = BINARY
-        return request
+        return read(_JSON, data, message)
 
     def write(self, reply: Any) -> bytes:
         """Returns a reply as bytes.
@@ -99,11 +96,3 @@ def _is_json(data: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _grouped(data: bytes, message: type[Any]) -> Any:
-    """Returns a message in the binary form that begins with a group; None for what is none."""
-    try:
-        return read(BINARY, data, message)
-    except BadRequest:
-        return None
