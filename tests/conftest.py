@@ -36,6 +36,12 @@ def pytest_configure() -> None:
     journal.begin()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are CPUs: many tests wait, for leases that run out and servers that come back."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(params=["fast", "asgi"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test over both fronts of the HTTP server: the engine of servers that name none.

@@ -25,14 +25,15 @@ class Placed(Protocol):
 def blame(failure: BaseException, root: Path) -> str:
     """Returns what failed in a project, with the last place that is the project's own: ``file:line: what``.
 
-    A group of failures has a line for each.
+    A group of failures has a line for each of them, and then one for what came of it.
 
     Args:
         failure: What was raised.
         root: The project's folder.
     """
     if isinstance(failure, BaseExceptionGroup):
-        return "\n".join(blame(each, root) for each in cast("tuple[BaseException, ...]", failure.exceptions))
+        told = (blame(each, root) for each in cast("tuple[BaseException, ...]", failure.exceptions))
+        return "\n".join([*told, failure.message])
     if isinstance(failure, Placed):
         return str(failure)
     what = _what(failure)

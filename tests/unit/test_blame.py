@@ -18,9 +18,9 @@ def test_blame_without_a_place(tmp_path: Path) -> None:
 
 
 def test_blame_in_words(tmp_path: Path) -> None:
-    """A group has a line for each of its failures; of a system's error without a place the words are enough."""
-    group = ExceptionGroup("both", [ValueError("odd"), OSError(98, "cannot listen on :1: taken")])
-    assert blame(group, tmp_path) == "ValueError: odd\ncannot listen on :1: taken"
+    """A group has a line for each of its failures, and its own; of a system's error without place words suffice."""
+    group = ExceptionGroup("did not stop", [ValueError("odd"), OSError(98, "cannot listen on :1: taken")])
+    assert blame(group, tmp_path) == "ValueError: odd\ncannot listen on :1: taken\ndid not stop"
     assert blame(FileNotFoundError(2, "No such file", "x"), tmp_path).startswith("FileNotFoundError: ")
 
 
