@@ -21,7 +21,7 @@ SOURCES := pyproject.toml hatch_build.py $(shell find proto -name '*.proto') \
 HELLO := examples/helloworld
 PYTEST := $(PY) -m pytest
 # On every core.
-PARALLEL := -n auto
+PARALLEL := -n auto --dist worksteal
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:

@@ -174,7 +174,6 @@ def main() -> None:
     parser.add_argument("--only", choices=names, action="append", help="may be said several times")
     parser.add_argument("--docs", type=Path, help="draws and writes what was seen over HTTP into this folder")
     wanted = parser.parse_args()
-    logging.getLogger("kratos").setLevel(logging.ERROR)
     began = time.monotonic()
     kinds = [wanted.kind] if wanted.kind else ["http", "grpc"]
     bounds = asyncio.run(run(kinds, wanted.only or names, wanted.docs))
@@ -185,4 +184,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("kratos").setLevel(logging.ERROR)
     main()

@@ -152,7 +152,7 @@ def test_another_app(kratos: Kratos, desk: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(desk / "shop")
     ran = kratos("new", "my-users")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("added my-users to shop: 6 files\n")
+    assert ran.out.startswith("added my-users to shop: 7 files\n")
     assert ran.out.endswith(
         "next:\n  kratos run my_users --reload\n  curl localhost:8001/helloworld/kratos\n  pytest\n"
     )
