@@ -328,12 +328,12 @@ async def test_ten_thousand_slow_streams(engine: str) -> None:
     with serving("usual", engine) as process:
         await crowd(process, 500)  # what is kept for streams is there
         base = process.resident()
-        waves = [await crowd(process, STREAMS) - base for _ in range(2)]
-        each, again = (wave / STREAMS / 1024 for wave in waves)
+        waves = [await crowd(process, STREAMS) - base for _ in range(3)]
+        each, _, again = (wave / STREAMS / 1024 for wave in waves)
         left = (process.resident() - base) / MIB
-        print(f"{engine}: {each:.1f} KiB a stream, {again:.1f} the second time; {left:.0f} MiB are kept for the next")
+        print(f"{engine}: {each:.1f} KiB a stream, {again:.1f} the third time; {left:.0f} MiB are kept for the next")
         assert waves[0] < STREAMS * 64 * 1024
-        assert waves[1] < 1.25 * waves[0] + 16 * MIB  # memory that is not given back to the system is used again
+        assert waves[2] < 1.25 * max(waves[:2]) + 16 * MIB  # memory that is not given back to the system is used again
         process.check()
 
 
