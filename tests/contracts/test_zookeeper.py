@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 from alone import run_alone
-from contracts.zookeeping import NEEDED, PATIENCE_SECONDS, Relay, ZooKeeper, until
+from contracts.zookeeping import NEEDED, ZooKeeper
 from kazoo.client import KazooClient
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
+from peers import PATIENCE_SECONDS, Relay, until
 
 from kratos.contrib.zookeeper import ZooKeeperRegistry
 from kratos.contrib.zookeeper.session import Options, Session
@@ -54,12 +55,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
 
 
 @pytest.fixture
-async def relay(server: ZooKeeper) -> AsyncIterator[Relay]:
+def relay(server: ZooKeeper) -> Iterator[Relay]:
     """A stretch of network in front of the server of all."""
-    between = Relay(server.port)
-    await between.start()
+    between = Relay(server.address)
     yield between
-    await between.aclose()
+    between.close()
 
 
 @pytest.fixture

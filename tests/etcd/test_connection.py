@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from alone import run_alone
-from etcd.serving import NEEDED, Etcd, until
+from etcd.serving import NEEDED, Etcd
 from etcd.test_registry import FULL, SHOP, watching
+from peers import until
 from unit.transport.certificates import Certificates
 
 from kratos.contrib.etcd import EtcdRegistry
@@ -66,7 +67,7 @@ def cluster(tmp_path: Path) -> Iterator[list[Etcd]]:
             member.cluster = whole
             member.start(wait=False)
         for member in members:
-            member.wait()
+            member.wait(member.answers)
         yield members
     finally:
         for member in members:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from etcd.serving import NEEDED, Etcd, Relay
+from etcd.serving import NEEDED, Etcd
+from peers import Relay
 
 from kratos.contrib.etcd import EtcdRegistry
 from kratos.contrib.etcd import registry as registry_module

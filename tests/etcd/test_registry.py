@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
-from etcd.serving import NEEDED, PATIENCE_SECONDS, Etcd, until
+from etcd.serving import NEEDED, Etcd
+from peers import PATIENCE_SECONDS, until
 
 from kratos.contrib.etcd import EtcdRegistry
 from kratos.contrib.etcd import span as span_module

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from etcd.serving import NEEDED, Etcd, until
+from etcd.serving import NEEDED, Etcd
+from peers import until
 
 from kratos.config import Config, ConfigError, Values, WatchedSource
 from kratos.contrib.etcd import EtcdSource

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import socket
-import subprocess
 import tempfile
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import pytest
+from peers import Peer, free_port
 
 __all__ = ["Deaf", "Server", "memcached", "redis"]
 
-PATIENCE_SECONDS = 60.0
 
-
-class Server:
+class Server(Peer):
     """A process that listens on a port of its own, and can be stopped and started there again."""
 
     def __init__(self, command: list[str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
-        self._command = command
         self._folder = tempfile.TemporaryDirectory()
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(Path(self._folder.name) / "log")
+        self.port = free_port()
+        self._command = command
         self.start()
 
     @property
@@ -35,37 +31,14 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [part.format(port=self.port) for part in self._command]
-        with (Path(self._folder.name) / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self._folder.name, stdout=log, stderr=log)
-        end = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self._process.poll() is None, (Path(self._folder.name) / "log").read_text()
-                assert time.monotonic() < end, f"{command[0]} does not listen"
-                time.sleep(0.02)
+        """Starts it, or starts it again, and waits until it listens."""
+        self.launch([part.format(port=self.port) for part in self._command], Path(self._folder.name))
+        self.wait(self._listens)
 
-    def kill(self) -> None:
-        """Ends it as a crash would: what it had is gone."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait(60)
-
-    def freeze(self) -> None:
-        """Stops it where it is: its connections stay, and nobody answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Lets it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def close(self) -> None:
         self.kill()

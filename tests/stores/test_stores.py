@@ -200,7 +200,7 @@ async def is_back(users: Users, id: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["redis", "memcached"])
-@pytest.mark.parametrize(("goes", "comes"), [("kill", "start"), ("freeze", "thaw")])
+@pytest.mark.parametrize(("goes", "comes"), [("kill", "start"), ("pause", "resume")])
 async def test_a_server_that_goes_loses_values_and_nothing_else(kind: str, goes: str, comes: str) -> None:
     """Killed or standing still under load: answers stay right, each is bounded in time, and the cache comes back."""
     run, store = OVER[kind]
