@@ -19,7 +19,7 @@ from contracts.zookeeping import NEEDED, ZooKeeper
 from kazoo.client import KazooClient
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
-from peers import PATIENCE_SECONDS, Relay, until
+from killable import PATIENCE_SECONDS, Relay, until
 
 from kratos.contrib.zookeeper import ZooKeeperRegistry
 from kratos.contrib.zookeeper.session import Options, Session

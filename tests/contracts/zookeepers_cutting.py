@@ -9,7 +9,7 @@ from pathlib import Path
 from alone import network
 from contracts.test_zookeeper import BELOW, FULL, MINIMAL, SECONDS, SHOP, client
 from contracts.zookeeping import ZooKeeper
-from peers import until
+from killable import until
 
 from kratos.contrib.zookeeper import ZooKeeperRegistry
 from kratos.testing.registry import watching

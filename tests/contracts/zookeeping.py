@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from peers import Peer, free_port
+from killable import Peer, free_port
 
 JAVA = shutil.which("java")
 JARS = [Path("/usr/share/java/zookeeper.jar"), Path("/usr/share/java/slf4j-simple.jar")]

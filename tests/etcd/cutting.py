@@ -9,7 +9,7 @@ from pathlib import Path
 from alone import network
 from etcd.serving import Etcd
 from etcd.test_registry import FULL, SHOP, watching
-from peers import until
+from killable import until
 
 from kratos.contrib.etcd import EtcdRegistry
 

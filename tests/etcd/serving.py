@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from peers import Peer, free_port
+from killable import Peer, free_port
 
 ETCD, ETCDCTL = shutil.which("etcd"), shutil.which("etcdctl")
 NEEDED = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import pytest
 from alone import run_alone
 from etcd.serving import NEEDED, Etcd
 from etcd.test_registry import FULL, SHOP, watching
-from peers import until
+from killable import until
 from unit.transport.certificates import Certificates
 
 from kratos.contrib.etcd import EtcdRegistry

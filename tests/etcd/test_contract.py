@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from etcd.serving import NEEDED, Etcd
-from peers import Relay
+from killable import Relay
 
 from kratos.contrib.etcd import EtcdRegistry
 from kratos.contrib.etcd import registry as registry_module

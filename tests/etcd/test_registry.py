@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 from etcd.serving import NEEDED, Etcd
-from peers import PATIENCE_SECONDS, until
+from killable import PATIENCE_SECONDS, until
 
 from kratos.contrib.etcd import EtcdRegistry
 from kratos.contrib.etcd import span as span_module

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from etcd.serving import NEEDED, Etcd
-from peers import until
+from killable import until
 
 from kratos.config import Config, ConfigError, Values, WatchedSource
 from kratos.contrib.etcd import EtcdSource

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from peers import Peer, free_port
+from killable import Peer, free_port
 
 __all__ = ["Deaf", "Server", "memcached", "redis"]
 
