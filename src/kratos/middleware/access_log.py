@@ -6,7 +6,6 @@ The call pays for a tuple on a queue; a thread turns tuples into text and writes
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import time
@@ -29,8 +28,6 @@ from kratos.metrics.base import Meter
 from kratos.operation import AnyOperation
 
 __all__ = ["AccessLog", "access_log"]
-
-logger = logging.getLogger(ACCESS)
 
 _LONGEST_ERROR = 2000
 _LONGEST_ARGS = 4096
@@ -65,7 +62,7 @@ def access_log(
     """
     rules = redact or USUAL
     queue = Queue(to_logging(rules) if records else to_stream(to, format, rules), limit=limit)
-    return AccessLog(queue, rules if args else None, to=id(logger) if records else _where(to))
+    return AccessLog(queue, rules if args else None, to=ACCESS if records else _where(to))
 
 
 class AccessLog:
