@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -96,17 +97,24 @@ def test_others_check_it(users: Path, clashes: Path, kratos: Kratos) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@contextmanager
+def _imported(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """Has what is written for a file, and the file itself, as modules; nobody finds them afterwards."""
+    monkeypatch.syspath_prepend(file.parent)
+    names = (f"{file.stem}_cache", file.stem)
+    made, types = map(import_module, names)
+    try:
+        yield made, types
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
 async def test_it_runs(users: Path, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same runtime as decorated methods have."""
     kratos("cache", "users.py")
-    monkeypatch.syspath_prepend(users.parent)
-    made: Any = import_module("users_cache")
-    types: Any = import_module("users")
-    try:
+    with _imported(users, monkeypatch) as (made, types):
         await _play(made, types)
-    finally:
-        for name in ("users", "users_cache"):
-            del sys.modules[name]
 
 
 async def _play(made: Any, types: Any) -> None:  # noqa: C901 - a source has many methods
@@ -195,14 +203,8 @@ async def _play(made: Any, types: Any) -> None:  # noqa: C901 - a source has man
 async def test_odd_names_run(clashes: Path, kratos: Kratos, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody gets what somebody else has asked for."""
     kratos("cache", "clashes.py")
-    monkeypatch.syspath_prepend(clashes.parent)
-    made: Any = import_module("clashes_cache")
-    types: Any = import_module("clashes")
-    try:
+    with _imported(clashes, monkeypatch) as (made, types):
         await _play_odd(made.CachedPrices, types)
-    finally:
-        for name in ("clashes", "clashes_cache"):
-            del sys.modules[name]
 
 
 async def _play_odd(cached: Any, types: Any) -> None:  # noqa: C901 - a source has many methods
