@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 from kratos.call import Call
+from kratos.development import has_debugger
 
 __all__ = ["LONGEST_SECONDS", "Watchdog"]
 
@@ -125,4 +126,4 @@ def _debugged(stack: Sequence[FrameType]) -> bool:
 
     sys.gettrace() knows that of its own thread only, and of measuring coverage as well.
     """
-    return "pydevd" in sys.modules or any(frame.f_globals.get("__name__") in _DEBUGGERS for frame in stack)
+    return has_debugger() or any(frame.f_globals.get("__name__") in _DEBUGGERS for frame in stack)

@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import sys
 from contextvars import Context
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from kratos.call import Call, Limit
-from kratos.development import in_development
+from kratos.development import has_debugger, in_development
 from kratos.errors import BadRequest, GatewayTimeout
 from kratos.live import Live
 
@@ -138,7 +137,7 @@ class Deadlines:
         call.timed_by(watch, loop)
         if self._live is not None and self._live.value != self._seconds:
             self._change(self._live.value)
-        if usual and self._seconds is not None and not (self._lenient and _debugged()):
+        if usual and self._seconds is not None and not (self._lenient and has_debugger()):
             arrived = now if call.arrived is None else call.arrived
             deadline = arrived + self._seconds
             if call.deadline is None or deadline < call.deadline:
@@ -210,7 +209,7 @@ class Deadlines:
 
 def in_words(seconds: Seconds) -> str:
     """Returns the usual limit of a server as its banner says it."""
-    if in_development() and _debugged():
+    if in_development() and has_debugger():
         return "no time limit under a debugger"
     now = _finite(seconds.value if isinstance(seconds, Live) else seconds)
     return "no time limit" if now is None else f"calls up to {now:g} s"
@@ -225,11 +224,6 @@ def positive(seconds: float | None) -> float | None:
     if seconds is not None and not seconds > 0:
         raise ValueError(f"{seconds!r} s: a call needs more than no time")
     return _finite(seconds)
-
-
-def _debugged() -> bool:
-    """Whether an editor's debugger is there: somebody may sit at a breakpoint, and no time limit helps them."""
-    return "pydevd" in sys.modules
 
 
 def _finite(seconds: float | None) -> float | None:
