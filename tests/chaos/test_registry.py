@@ -107,15 +107,15 @@ class Load:
         return [each.reason for each in self.ended if each.reason]
 
     async def note(self, request: Any, call: Call, next: Handler) -> Any:
-        """The middleware that sees each call."""
-        began, reason = time.monotonic(), ""
+        """The middleware that sees each call; one that the test cuts off as it leaves has not ended."""
+        began = time.monotonic()
         try:
-            return await next(request, call)
+            reply = await next(request, call)
         except Error as failure:
-            reason = failure.reason
+            self.ended.append(Ended(began, call.peer.address, failure.reason))
             raise
-        finally:
-            self.ended.append(Ended(began, call.peer.address, reason))
+        self.ended.append(Ended(began, call.peer.address, ""))
+        return reply
 
     async def call(self, conn: Any, timeout: float) -> None:
         """Calls until it is cancelled."""
