@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -58,6 +59,7 @@ class Peer:
         """Stops it in its tracks; its connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until then threads of it may go on, and answer
 
     def resume(self) -> None:
         """Lets it go on."""
