@@ -12,6 +12,7 @@ It needs the fixtures that the tests generate.
 
 from __future__ import annotations
 
+import math
 import platform
 import random
 import statistics
@@ -48,10 +49,10 @@ class Shut:
     pressed = True
     keeps_streams = False
 
-    def allow(self, priority: Priority = Priority.CRITICAL, /) -> bool:
+    def allow(self, priority: Priority = Priority.CRITICAL, left: float = math.inf, /) -> bool:
         return False
 
-    def done(self, seconds: float | None, /) -> None: ...
+    def done(self, seconds: float | None, late: bool = False, /) -> None: ...
 
 
 async def end(request: Any, call: Call) -> Any:

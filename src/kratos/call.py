@@ -287,6 +287,8 @@ class Call:
         headers: Request headers: read them on the server, add to them on the client.
         reply: Status, headers and trailers of the reply: write them on the server, read them on the client.
         arrived: When the server had the call, in the event loop's time; None is when dispatch begins.
+        intake: Waits until the transport has handed over what has arrived; None where that takes but some turns of the
+            event loop.
         deadline: When time is up, in the event loop's time (``loop.time()``); None is never. See ``shorten``.
         limit: Whose limit the deadline is.
         fields: What log lines about this call print: trace ids and the like.
@@ -302,8 +304,8 @@ class Call:
 
     __slots__ = (
         "_loop",
-        "_metadata", "_reply_maps", "_sink", "_timer", "app", "arrived", "deadline", "fields", "headers", "kind",
-        "known", "limit", "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
+        "_metadata", "_reply_maps", "_sink", "_timer", "app", "arrived", "deadline", "fields", "headers", "intake",
+        "kind", "known", "limit", "operation", "options", "parent", "peer", "rejected", "reply", "side", "state",
     )  # fmt: skip
 
     def __init__(
@@ -326,6 +328,7 @@ class Call:
         self.headers = headers
         self.reply = Reply() if reply is None else reply
         self.arrived: float | None = None
+        self.intake: Callable[[], Awaitable[None]] | None = None
         self.deadline: float | None = None
         self.limit: Limit | None = None
         self.fields: dict[str, Any] = {}

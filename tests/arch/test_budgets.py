@@ -20,7 +20,7 @@ FUNCTION_P90, FUNCTION_MAX = 35, 60
 CONSTRUCTOR_PARAMETERS = 10
 FACADE_NAMES = 25
 SUPPRESSIONS_PER_1000_LINES = 2
-ROOMS = {"transport.http": 4000, "transport.grpc": 1850, "middleware": 1200, "resilience": 800}
+ROOMS = {"transport.http": 4000, "transport.grpc": 1850, "middleware": 1200, "resilience": 850}
 DRIVER = 350
 DRIVERS = {"kratos.contrib.etcd": 500, "kratos.contrib.zookeeper": 400}
 """What a vendor has who is registry and source of configuration (two drivers on one connection), or needs a bridge to

@@ -31,9 +31,14 @@ class Burning(Kinds):
 
 
 async def main(seconds: float) -> None:
-    servers = [HTTPServer("127.0.0.1:0"), GRPCServer("127.0.0.1:0", engine="native")]
-    async with App(name="kinds", services=[Burning(seconds)], servers=servers, middleware=[recovery(), ratelimit()]):
-        print(json.dumps({server.endpoint.partition(":")[0]: server.endpoint for server in servers}), flush=True)
+    servers = {
+        "http": HTTPServer("127.0.0.1:0"),
+        "native": GRPCServer("127.0.0.1:0", engine="native"),
+        "grpcio": GRPCServer("127.0.0.1:0"),
+    }
+    middleware = [recovery(), ratelimit()]
+    async with App(name="kinds", services=[Burning(seconds)], servers=[*servers.values()], middleware=middleware):
+        print(json.dumps({name: server.endpoint for name, server in servers.items()}), flush=True)
         await asyncio.Event().wait()
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 from kratos.call import Call
 from kratos.errors import TooManyRequests
@@ -17,14 +17,11 @@ from kratos.operation import AnyOperation
 from kratos.resilience.base import Priority
 from kratos.resilience.bbr import BBR
 from kratos.resilience.figures import LimiterFigures
+from kratos.resilience.intake import Turns
 from kratos.resilience.limiters import Limiting, limiter_of
 from kratos.resilience.priority import priority_of
 
 __all__ = ["ratelimit"]
-
-# Turns of the event loop in which a call has to come for those before it to wait on, and how often they do.
-_TURNS: Final = 4
-_ROUNDS: Final = 8
 
 
 def ratelimit(
@@ -63,7 +60,7 @@ def _checked(retry_after: float | None) -> float | None:
 
 
 class _RateLimit:
-    __slots__ = ("_asked", "_figures", "_limiter", "_name", "_priority", "_retry_after")
+    __slots__ = ("_figures", "_limiter", "_name", "_priority", "_retry_after", "_turns")
 
     def __init__(
         self, limiter: Limiting, priority: Callable[[Call], Priority], retry_after: Live[Any], name: str
@@ -73,7 +70,7 @@ class _RateLimit:
         self._priority = priority
         self._retry_after = retry_after
         self._figures: LimiterFigures | None = None
-        self._asked = 0
+        self._turns = Turns()
 
     def measure(self, meter: Meter, /) -> None:
         """Shows the limiter's figures; see ``Measured``."""
@@ -88,33 +85,26 @@ class _RateLimit:
 
     async def _call(self, request: Any, call: Call, next: Handler) -> Any:
         limiter = self._limiter
-        self._asked += 1
-        if not limiter.allow(self._priority(call) if limiter.pressed else Priority.CRITICAL):
+        self._turns.came()
+        if not (self._chosen(call) if limiter.pressed else limiter.allow()):
             raise self._shed(call)
         start = perf_counter()
-        if limiter.pressed:
-            await self._arrived()
+        ended = True
         try:
+            if limiter.pressed:
+                await (call.intake or self._turns.settled)()
             return await next(request, call)
-        finally:
-            limiter.done(perf_counter() - start)
-
-    async def _arrived(self) -> None:
-        """Lets in first what has arrived: behind handlers that never wait it would not be seen to queue up.
-
-        A new connection takes some turns of the event loop until its call is there. Where they come all the time there
-        is an end to it.
-        """
-        try:
-            for _ in range(_ROUNDS):
-                asked = self._asked
-                for _ in range(_TURNS):
-                    await asyncio.sleep(0)
-                if self._asked == asked:
-                    break
-        except asyncio.CancelledError:  # its time was up before it came: that says nothing of how long a call takes
-            self._limiter.done(None)
+        except asyncio.CancelledError:
+            ended = False
             raise
+        finally:
+            # Nor does a call whose time is up say how long calls take: it may have ended before it began.
+            late = call.remaining() == 0.0
+            limiter.done(perf_counter() - start if ended and not late else None, late)
+
+    def _chosen(self, call: Call) -> bool:
+        left = call.remaining()
+        return self._limiter.allow(self._priority(call), inf if left is None else left)
 
     async def _stream(self, request: Any, call: Call, next: Handler) -> Any:
         limiter = self._limiter

@@ -6,6 +6,7 @@ Neither knows anything of calls: whoever asks says what for, and tells how it we
 from __future__ import annotations
 
 from enum import IntEnum
+from math import inf
 from typing import Any, Final, Protocol
 
 __all__ = ["SHARES", "Breaker", "Limiter", "Priority", "refuse"]
@@ -32,8 +33,9 @@ class Limiter(Protocol):
     """Decides which calls a server takes on. Used from one event loop; neither method waits or fails.
 
     Attributes:
-        pressed: Whether it may have to choose soon: callers then say how much a call matters, and let those that wait
-            in the event loop come first, so that they are counted.
+        pressed: Whether it may have to choose soon: callers then say how much a call matters, how much time it has
+            left and whether it was late, and let those that wait in the event loop come first, so that they are
+            counted.
         keeps_streams: Whether a stream holds its place to its end. One that measures how long calls take lets go of a
             stream as soon as it has begun, by ``done(None)``: how long that takes says nothing.
     """
@@ -41,15 +43,21 @@ class Limiter(Protocol):
     pressed: bool
     keeps_streams: bool
 
-    def allow(self, priority: Priority = Priority.CRITICAL, /) -> bool:
-        """Tells whether a call may come in; ``done`` is called once for each that may."""
+    def allow(self, priority: Priority = Priority.CRITICAL, left: float = inf, /) -> bool:
+        """Tells whether a call may come in; ``done`` is called once for each that may.
+
+        Args:
+            priority: How much it matters.
+            left: For how many seconds its client will wait.
+        """
         ...
 
-    def done(self, seconds: float | None, /) -> None:
+    def done(self, seconds: float | None, late: bool = False, /) -> None:
         """Takes note that a call is over, however it ended.
 
         Args:
             seconds: How long it took; None where that says nothing.
+            late: Whether its client had stopped waiting.
         """
         ...
 

@@ -8,6 +8,10 @@ What was seen lies once calls have queued up: then the least time is a long one,
 already. So while the CPUs are busy the limiter lets in next to nobody for a moment now and then, until it sees how long
 a call takes that does not wait (as TCP's BBR does). Without that a server that was overloaded for longer than a window
 stays so, as benchmarks/curves.py showed.
+
+Calls may also wait where nobody sees them, in the core of grpcio or with the kernel, until their clients are about to
+give up; the server would be busy with answers that nobody waits for. So while the CPUs are busy a call needs to have
+some time left. How much, the limiter learns from those that were late.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ __all__ = ["BBR", "BBRLimiter"]
 
 _COOLING_SECONDS = 1.0  # after it began to shed, the limit counts for so long even if the CPUs are idle again
 _PROBE_AFTER_SECONDS = 1.0  # after the CPUs have become busy; then once per window
+_LATE_STEP = 0.125  # of the most that a call may need to have left: so much more is asked for after one that was late
+_IN_TIME_STEP = _LATE_STEP / 99  # and so much less after one that was not: in the end one of a hundred is late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,7 @@ class BBRLimiter:
         self._usage = usage or self._cpu or int
         self._since: float | None = None
         self._probe = 0.0, 0.0  # when the next one begins, and when it ends
+        self._needed = 0.0  # of the most that a call may need to have left
         self.pressed = False
         self.in_flight = 0
         self.cpu = 0
@@ -124,7 +131,12 @@ class BBRLimiter:
         self._measure()
         return self._milliseconds
 
-    def allow(self, priority: Priority = Priority.CRITICAL, /) -> bool:
+    @property
+    def least_left(self) -> float:
+        """How many seconds a call must have left to be worth beginning: as long as it takes and waits, at the most."""
+        return self._needed * (self._milliseconds / 1000 + 2 * self._settings.queue)
+
+    def allow(self, priority: Priority = Priority.CRITICAL, left: float = math.inf, /) -> bool:
         """Tells whether a call may come in."""
         settings = self._live.value
         if settings is not self._settings:
@@ -134,14 +146,23 @@ class BBRLimiter:
             self.pressed = False
         elif self._refuses(priority, busy=cpu >= settings.cpu_threshold):
             return False
+        elif left < self.least_left:
+            self._learn(late=False)  # or what is asked for could be more than anybody has, for ever
+            return False
         self.in_flight += 1
         return True
 
-    def done(self, seconds: float | None, /) -> None:
+    def done(self, seconds: float | None, late: bool = False, /) -> None:
         """Takes note that a call is over; see ``Limiter``."""
         self.in_flight -= 1
+        if self.pressed and (late or self._needed):
+            self._learn(late=late)
         if seconds is not None:
             self._window.add(1, math.ceil(seconds * 1000 - 1e-6))
+
+    def _learn(self, *, late: bool) -> None:
+        """Asks for more or less time, as one estimates a quantile from one value after the other (Robbins-Monro)."""
+        self._needed = min(self._needed + _LATE_STEP, 1.0) if late else max(self._needed - _IN_TIME_STEP, 0.0)
 
     def _refuses(self, priority: Priority, *, busy: bool) -> bool:
         now = self._clock()

@@ -77,7 +77,7 @@ class QuotaLimiter:
         """How many calls may be under way; 0 is any number."""
         return self._live.value.concurrency or 0
 
-    def allow(self, priority: Priority = Priority.CRITICAL, /) -> bool:
+    def allow(self, priority: Priority = Priority.CRITICAL, _left: float = math.inf, /) -> bool:
         """Tells whether a call may come in."""
         quota = self._live.value
         share = min(SHARES[priority], 1.0)
@@ -99,6 +99,6 @@ class QuotaLimiter:
         self.in_flight += 1
         return True
 
-    def done(self, _seconds: float | None, /) -> None:
+    def done(self, _seconds: float | None, _late: bool = False, /) -> None:
         """Takes note that a call is over."""
         self.in_flight -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,14 +34,18 @@ class Limiter:
         self.keeps_streams = keeps_streams
         self.open = True
         self.asked: list[Priority] = []
+        self.left: list[float] = []
         self.told: list[float | None] = []
+        self.late: list[bool] = []
 
-    def allow(self, priority: Priority = Priority.CRITICAL, /) -> bool:
+    def allow(self, priority: Priority = Priority.CRITICAL, left: float = math.inf, /) -> bool:
         self.asked.append(priority)
+        self.left.append(left)
         return self.open
 
-    def done(self, seconds: float | None, /) -> None:
+    def done(self, seconds: float | None, late: bool = False, /) -> None:
         self.told.append(seconds)
+        self.late.append(late)
 
 
 def call_of(operation: Any = KINDS_ECHO, priority: str = "") -> Call:
@@ -64,8 +69,11 @@ async def test_a_place_is_given_back() -> None:
     for failure in (Error("no"), ValueError("crash"), asyncio.CancelledError()):
         with pytest.raises(type(failure)):
             await middleware(failure, call_of(), handler)
-    assert len(limiter.told) == 4
-    assert all(seconds is not None and seconds >= 0 for seconds in limiter.told)
+    *ended, cancelled = limiter.told
+    assert len(ended) == 3
+    assert all(seconds is not None and seconds >= 0 for seconds in ended)
+    assert cancelled is None  # it says nothing of how long calls take
+    assert not any(limiter.late)
 
 
 async def test_turned_away() -> None:
@@ -186,6 +194,43 @@ async def test_who_leaves_while_others_come_in_is_not_counted() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert limiter.told == [None]
+
+
+async def test_who_is_late_is_told() -> None:
+    """Under pressure the limiter hears how much time a call has, and of any call whether its time was up."""
+    limiter = Limiter()
+    middleware: Any = ratelimit(limiter)
+    for pressed in (False, True):
+        limiter.pressed = pressed
+        for seconds in (100.0, -1.0):
+            call = call_of()
+            call.shorten(seconds)
+            await middleware("hello", call, handler)
+    assert limiter.left[:2] == [math.inf] * 2
+    assert limiter.left[2] == pytest.approx(100.0, abs=50.0)
+    assert limiter.left[3] == 0.0
+    assert limiter.late == [False, True] * 2
+    assert [seconds is None for seconds in limiter.told] == limiter.late
+
+
+async def test_transports_that_are_slow_to_hand_over() -> None:
+    """Where the transport knows better than turns of the event loop when all have come, it is asked."""
+    limiter = Limiter()
+    order: list[str] = []
+
+    async def intake() -> None:
+        order.append("others")
+
+    async def begins(request: Any, call: Call) -> None:
+        order.append("handler")
+
+    middleware: Any = ratelimit(limiter)
+    for pressed in (False, True):
+        limiter.pressed = pressed
+        call = call_of()
+        call.intake = intake
+        await middleware("hello", call, begins)
+    assert order == ["handler", "others", "handler"]
 
 
 async def test_a_quota_end_to_end() -> None:

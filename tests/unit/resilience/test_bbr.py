@@ -248,6 +248,51 @@ def test_pressure_that_comes_and_goes() -> None:
     assert all(100 <= later - earlier <= 125 for earlier, later in pairwise(looked)), looked
 
 
+def test_who_comes_too_late() -> None:
+    """While calls are late, those are not begun that have less time left than a call takes, and may wait twice."""
+    rig = Rig(BBR(window=1.0, buckets=10, queue=0.02))
+    rig.passed([5] * 100)
+    limiter = rig.limiter
+    assert limiter.allow(Priority.CRITICAL, 0.0)  # nobody was late yet
+    assert limiter.least_left == 0.0
+    for number in range(1, 20):
+        limiter.done(None, True)
+        assert limiter.least_left == pytest.approx(min(number / 8, 1) * 0.045)
+        assert limiter.allow(Priority.CRITICAL, 1.0)
+    assert limiter.allow(Priority.CRITICAL, 0.046)
+    assert not limiter.allow(Priority.CRITICAL, 0.044)
+    assert limiter.in_flight == 2
+
+
+def test_what_is_asked_for_is_less_again() -> None:
+    """After calls that were in time, and after those that were turned away for it: it is not for ever."""
+    rig = Rig(BBR(window=1.0, buckets=10, queue=0.02))
+    rig.passed([5] * 100)
+    limiter = rig.limiter
+    for turned_away in (False, True):
+        for _ in range(10):
+            assert limiter.allow(Priority.CRITICAL, 1.0)
+            limiter.done(None, True)
+        for _ in range(8 * 99 + 1):
+            if turned_away:
+                limiter.allow(Priority.CRITICAL, limiter.least_left / 2)
+            else:
+                assert limiter.allow(Priority.CRITICAL, 1.0)
+                limiter.done(0.005)
+        assert limiter.least_left == pytest.approx(0.0, abs=1e-9)
+        assert limiter.allow(Priority.CRITICAL, 1e-6)
+        limiter.done(None)
+
+
+def test_late_without_pressure() -> None:
+    """It is not for want of CPU then."""
+    rig = Rig()
+    rig.busy = 799
+    assert rig.limiter.allow()
+    rig.limiter.done(None, True)
+    assert rig.limiter.least_left == 0.0
+
+
 def test_live() -> None:
     """Another threshold counts from the next call on."""
     settings = Live(BBR(cpu_threshold=900))

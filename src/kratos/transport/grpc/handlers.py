@@ -15,6 +15,7 @@ from kratos.errors import ClientClosed, Error, ServiceUnavailable, Unimplemented
 from kratos.handler import Messages, conceal
 from kratos.metrics.calls import Refusals
 from kratos.operation import AnyOperation
+from kratos.resilience.intake import HandedOver
 from kratos.transport.dispatch import Dispatcher, Endpoint
 from kratos.transport.grpc.admission import Admission
 from kratos.transport.grpc.credentials import identified
@@ -66,6 +67,7 @@ class Handlers:
         self._peer = peer or _peer
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self._intake = HandedOver()
         self.methods: Mapping[str, Any] = {
             name: _method(endpoint.operation)(partial(self._serve, endpoint))
             for name, endpoint in dispatcher.endpoints.items()
@@ -141,7 +143,9 @@ class Handlers:
             sink=outlet.send if operation.server_streams else None,
         )
         # grpcio tells of no earlier moment, but knows the client's deadline since the headers came.
-        call.arrived = asyncio.get_running_loop().time()
+        call.arrived = now = asyncio.get_running_loop().time()
+        self._intake.came(now)
+        call.intake = self._intake.settled
         remaining = cast("float | None", context.time_remaining())  # the stubs do not know None
         if remaining is not None:
             call.shorten(remaining, "client")
