@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from killable import free_port
 from telemetry.received import Log, Point, Span, logs_of, points_of, spans_of
 
 from interop.contract import HERE
@@ -45,7 +45,7 @@ class Collector:
     def __init__(self, program: Path, folder: Path) -> None:
         self._folder = folder
         self._log = folder / "collector.err"
-        ports = [_free_port(), _free_port()]
+        ports = [free_port(), free_port()]
         self.grpc, self.http = (f"http://127.0.0.1:{port}" for port in ports)
         endpoints = [f"127.0.0.1:{port}" for port in ports]
         config = {
@@ -97,11 +97,6 @@ class Collector:
     def _read(self, name: str, read: Callable[[Mapping[str, Any]], Iterator[T]]) -> list[T]:
         lines = (self._folder / f"{name}.jsonl").read_text().splitlines()
         return [each for line in lines for each in read(json.loads(line))]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killable import free_port
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 NEEDED = pytest.mark.skipif(
@@ -68,7 +68,7 @@ async def prometheus(folder: Path, endpoint: str, path: str = "/metrics") -> Asy
     """Runs a server that scrapes one endpoint, from when it is ready until the block is left."""
     config = folder / "prometheus.yml"
     config.write_text(CONFIG.format(path=path, target=endpoint.removeprefix("http://")), encoding="utf-8")
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         str(PROMETHEUS), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}", "--enable-feature=exemplar-storage",
@@ -102,10 +102,3 @@ def _get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - one of ours
         data: bytes = response.read()
         return data
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -7,14 +7,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from killable import free_port
 
 from .conftest import Run
-
-
-def free() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize("reloads", [[], ["--reload"]], ids=["plain", "reload"])
@@ -28,7 +23,7 @@ def test_targets(run: Run, target: str, reloads: list[str]) -> None:
 
 def test_addresses(run: Run) -> None:
     """Host and ports are what the command line says."""
-    http, grpc = free(), free()
+    http, grpc = free_port(), free_port()
     running = run("--host", "localhost", "--port", str(http), "--grpc-port", str(grpc))
     running.serving()
     assert running.url() == f"http://localhost:{http}"
