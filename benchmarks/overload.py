@@ -10,9 +10,7 @@ from offering import Log, capacity, client, node, offer, percentile
 
 __all__ = ["LOADS", "STEPS", "Overload", "overload"]
 
-# Seconds of CPU that a call takes. To turn one away takes 0.1 ms over HTTP and 0.4 over grpcio, twice for each that is
-# answered: of calls that take 5 ms that is a sixth.
-WORK = {"http": 0.005, "grpc": 0.02}
+WORK = 0.005  # seconds of CPU that a call takes
 LOADS = (0.5, 1.0, 1.5, 2.0)
 SECONDS, COUNTED = 10.0, 5.0  # of each load; so many of them, at the end, count: the limiter needs some to notice
 STEPS = (
@@ -51,14 +49,14 @@ async def overload(kind: str, loads: Sequence[float] = LOADS) -> Overload:
     """
     seen = Overload()
     # One that nobody overloads tells what can be done: a queue of the one before would count as less.
-    async with node(work=WORK[kind]) as idle, client(kind, idle.url(kind)) as quiet:
+    async with node(work=WORK) as idle, client(kind, idle.url(kind)) as quiet:
         await capacity(quiet, 1.0)
         seen.rates.append(await capacity(quiet))
         runs = [(((SECONDS, load),), (SECONDS - COUNTED, SECONDS)) for load in loads]
         for steps, (begin, end) in [*runs, (STEPS, STEADY)]:
             for limited in (True, False):
                 before, log = seen.rates[-1], Log()
-                async with node(work=WORK[kind], limited=limited) as there, client(kind, there.url(kind)) as conn:
+                async with node(work=WORK, limited=limited) as there, client(kind, there.url(kind)) as conn:
                     await offer(conn, [(seconds, load * before) for seconds, load in steps], log=log)
                 seen.rates.append(await capacity(quiet))
                 possible = mean((before, seen.rates[-1]))
